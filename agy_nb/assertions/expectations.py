@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import Any, Literal, NoReturn, Self
+from typing import Any, Literal, NoReturn, Self, get_args
 
 from agy_nb.assertions.errors import ExpectationError
 from agy_nb.assertions.expected_calls import (
@@ -14,6 +14,7 @@ from agy_nb.assertions.expected_calls import (
     CallPattern,
     ExpectedCall,
     Order,
+    call_with,
     expected_call,
     first_difference,
     nearest,
@@ -24,9 +25,14 @@ from agy_nb.assertions.snapshots import redacted, running_snapshot, snapshot_tex
 from agy_nb.assertions.trajectory_text import trajectory_text
 from agy_nb.errors import InvalidInputError
 from agy_nb.protocol.amounts import counted
+from agy_nb.protocol.turn_numbers import whole_number
 
-Decision = Literal["allow", "deny", "edited", "timeout", "failed", "cancelled", "pending"]
+Decision = Literal[
+    "pending", "allow", "edited", "deny", "answered", "timeout", "failed", "cancelled"
+]
 """How an approval was decided, as in the column `decision` of the table `approvals`."""
+
+DECISIONS: tuple[str, ...] = get_args(Decision)
 
 
 def expect(subject: object, *, turn: int | None = None) -> Expectation:
@@ -99,9 +105,13 @@ class Expectation:
 
         Raises:
             ExpectationError: No call fits, or more or fewer than `times` do.
+            InvalidInputError: An argument has a wrong type.
         """
         __tracebackhide__ = True
-        wanted = ExpectedCall(tool, {**(args or {}), **more_args})
+        wanted = call_with(tool, args, more_args)
+        if times is not None and ((number := whole_number(times)) is None or number < 0):
+            msg = f"times must be a whole number >= 0, got {times!r}"
+            raise InvalidInputError(msg, field="times")
         fitting = sum(map(wanted.fits, self._seen.calls))
         if times is None and not fitting:
             self._fail(self._missing(wanted))
@@ -125,12 +135,14 @@ class Expectation:
 
         Raises:
             ExpectationError: There is such a call.
+            InvalidInputError: An argument has a wrong type.
         """
         __tracebackhide__ = True
+        absent = call_with("any tool" if tool is None else tool, args, more_args)
         for index, call in enumerate(self._seen.calls):
-            wanted = ExpectedCall(tool or call.tool, {**(args or {}), **more_args})
+            wanted = ExpectedCall(call.tool if tool is None else tool, absent.args)
             if wanted.fits(call):
-                which = f"no call of {tool}" if tool else "no tool call"
+                which = "no tool call" if tool is None else f"no call of {tool}"
                 self._fail(CallMismatch(f"expected {which}", index, ("this call matches",)))
         return self
 
@@ -153,7 +165,7 @@ class Expectation:
             <Expectation: 1 turn, 1 tool call>
         """
         __tracebackhide__ = True
-        if isinstance(expected, str):
+        if isinstance(expected, str | Mapping) or not isinstance(expected, Iterable):
             msg = f"expected must be a list of calls, got {expected!r}"
             raise InvalidInputError(msg, field="expected")
         wanted = [expected_call(pattern) for pattern in expected]
@@ -176,6 +188,7 @@ class Expectation:
         __tracebackhide__ = True
         try:
             compiled = re.compile(pattern)
+            compiled.search("")  # a pattern of bytes searches no text
         except (re.error, TypeError) as error:
             msg = f"{pattern!r} is not a regular expression: {error}; use re.escape for plain text"
             raise InvalidInputError(msg, field="pattern") from error
@@ -205,11 +218,15 @@ class Expectation:
 
         Raises:
             ExpectationError: No call fits, or it was decided in another way.
+            InvalidInputError: An argument has a wrong type, or `decision` is unknown.
         """
         __tracebackhide__ = True
+        wanted = call_with(tool, args, more_args)
+        if decision is not None and decision not in DECISIONS:
+            msg = f"decision must be one of {', '.join(map(repr, DECISIONS))}, got {decision!r}"
+            raise InvalidInputError(msg, field="decision")
         if not self._seen.knows_approvals:
             self._fail("approvals are not known: the SDK's chunks do not have them")
-        wanted = ExpectedCall(tool, {**(args or {}), **more_args})
         fitting = [n for n, call in enumerate(self._seen.calls) if wanted.fits(call)]
         if not fitting:
             self._fail(self._missing(wanted))

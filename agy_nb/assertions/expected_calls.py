@@ -61,6 +61,29 @@ class ExpectedCall:
         return not self.differences(call)
 
 
+def call_with(tool: object, args: object, more_args: Mapping[str, Any]) -> ExpectedCall:
+    """Return the call that the arguments of `called` and its siblings describe.
+
+    Args:
+        tool: Name of the tool.
+        args: A mapping of arguments, or None.
+        more_args: Arguments that were passed by name.
+
+    Raises:
+        InvalidInputError: The name is not a text, or the arguments are not a mapping.
+    """
+    if not isinstance(tool, str):
+        msg = f"the name of a tool must be a text, got {tool!r}"
+        raise InvalidInputError(msg, field="tool")
+    if args is not None and not isinstance(args, Mapping):
+        msg = (
+            f"args must be a mapping of names to values, got {value_text(args)}; pass arguments "
+            "by their names, e.g. city='Paris'"
+        )
+        raise InvalidInputError(msg, field="args")
+    return ExpectedCall(tool, {**(args or {}), **more_args})
+
+
 def expected_call(pattern: CallPattern | object) -> ExpectedCall:
     """Read one item of `calls([...])`.
 

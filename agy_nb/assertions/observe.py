@@ -20,6 +20,7 @@ from agy_nb.assertions.observation import (
 )
 from agy_nb.errors import InvalidInputError
 from agy_nb.protocol.events import Event
+from agy_nb.protocol.turn_numbers import number_or_none
 
 _Row: TypeAlias = dict[str, Any]
 _UNPAID = frozenset({"refused"})
@@ -76,6 +77,7 @@ def observe(subject: object, *, turn: int | None = None) -> Observation:
         InvalidInputError: `subject` has another type, its turn still runs, or the turn does not
             exist.
     """
+    turn = number_or_none("turn", turn)
     if isinstance(subject, Tables):
         return _of_tables(subject, turn)
     if turn is not None:

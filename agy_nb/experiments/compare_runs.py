@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -99,12 +100,14 @@ def _prompts(prompts: object) -> list[PlannedPrompt]:
         msg = f"prompts must be a list of prompts, got {type(prompts).__name__}"
         raise InvalidInputError(msg, field="prompts")
     planned: list[PlannedPrompt] = []
+    digests: Counter[str] = Counter()
     for place, content in enumerate(prompts):
         try:
             new = planned_prompt(content, parse_prompt(content))
         except InvalidPromptError as error:
             raise InvalidPromptError(f"prompts[{place}]: {error}", field="prompts") from error
-        before = sum(known.text == new.text for known in planned)
+        before = digests[new.digest]  # pictures differ, and their texts may not
+        digests[new.digest] += 1
         planned.append(replace(new, digest=f"{new.digest}-{before}") if before else new)
     if not planned:
         msg = "prompts is empty; pass at least one prompt"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from agy_nb.errors import InvalidInputError
 from agy_nb.experiments.settings_digest import settings_digest
 from agy_nb.protocol.labels import LONGEST_VALUE, problem_of
+from agy_nb.protocol.turn_numbers import whole_number
 
 if TYPE_CHECKING:
     from agy_nb.protocol.values import Prompt
@@ -114,10 +115,11 @@ def check_number(name: str, value: object) -> int:
     Raises:
         InvalidInputError: The value is not a whole number, or it is too small.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    number = whole_number(value)
+    if number is None or number < 1:
         msg = f"{name} must be a whole number >= 1, got {value!r}"
         raise InvalidInputError(msg, field=name)
-    return value
+    return number
 
 
 def check_name(name: object) -> str:

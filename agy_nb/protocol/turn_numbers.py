@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import operator
+from typing import SupportsIndex
+
 from agy_nb.errors import InvalidInputError
 from agy_nb.protocol.amounts import counted
 
 
-def must_be_number(name: str, value: object) -> None:
-    """Check the type of the number of a turn or of a session.
+def whole_number(value: object) -> int | None:
+    """Return a whole number as Python's own, None if the value is not one.
+
+    Numbers of numpy are whole numbers too: those of a DataFrame are. Truth values are not.
+    """
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        return None
+    return operator.index(value)
+
+
+def number_or_none(name: str, value: object) -> int | None:
+    """Return the number of a turn, of a session or of a branch, None for None.
 
     Args:
         name: Name of the argument.
@@ -16,9 +29,11 @@ def must_be_number(name: str, value: object) -> None:
     Raises:
         InvalidInputError: It is neither a whole number nor None.
     """
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+    number = whole_number(value)
+    if number is None and value is not None:
         msg = f"{name} must be a whole number or None, got {value!r}"
         raise InvalidInputError(msg, field=name)
+    return number
 
 
 def index_of(turn: int | None, turns: int, where: str = "the conversation") -> int:

@@ -7,6 +7,8 @@ from google.antigravity import Agent
 from google.antigravity.hooks import policy
 
 import agy_nb as agy
+from agy_nb.analysis.schema import TABLES
+from agy_nb.assertions.expectations import DECISIONS
 from agy_nb.errors import AgyError, ExpectationError, InvalidInputError
 from agy_nb.testing import ScriptedModel, ScriptUsage, call, fail, say
 
@@ -246,7 +248,43 @@ async def test_limits_and_patterns_that_make_no_sense_are_refused():
         lambda: expected.says("("),
         lambda: expected.says(3),
         lambda: expected.says(None),
+        lambda: expected.says(b"Hello"),
         lambda: expected.calls("get_weather"),
+        lambda: expected.calls({"get_weather": {}}),
+        lambda: expected.calls(None),
     ):
         with pytest.raises(InvalidInputError):
             check()
+
+
+@pytest.mark.parametrize("check", ["called", "not_called", "asked_approval"])
+def test_argument_without_its_name_is_refused(check):
+    expected = agy.expect(agy.load("cassettes/approval_granted"))
+    with pytest.raises(InvalidInputError, match=r"args must be a mapping .* got 'Oslo'; .* names"):
+        getattr(expected, check)("get_weather", "Oslo")
+    with pytest.raises(InvalidInputError, match="the name of a tool must be a text, got 5"):
+        getattr(expected, check)(5)
+
+
+@pytest.mark.parametrize("times", ["2", -1, 1.0, True])
+def test_number_of_calls_that_makes_no_sense_is_refused(times):
+    expected = agy.expect(agy.load("cassettes/approval_granted"))
+    with pytest.raises(
+        InvalidInputError, match=f"times must be a whole number >= 0, got {times!r}"
+    ):
+        expected.called("get_weather", times=times)
+
+
+def test_decision_that_does_not_exist_is_refused_and_all_others_are_known():
+    expected = agy.expect(agy.load("cassettes/approval_granted"))
+    with pytest.raises(InvalidInputError, match=r"one of 'pending', .* got 'maybe'"):
+        expected.asked_approval("get_weather", decision="maybe")
+    assert set(DECISIONS) == set(TABLES["approvals"].column("decision").words)
+
+
+def test_turn_may_be_a_number_of_a_table():
+    sessions = agy.load("cassettes/plain_chat", text=True)
+    agy.expect(sessions, turn=sessions.turns["turn_id"].iloc[0]).says("")
+    for turn in ("1", 1.0, True):
+        with pytest.raises(InvalidInputError, match="turn must be a whole number"):
+            agy.expect(sessions, turn=turn)

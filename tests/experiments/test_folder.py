@@ -5,6 +5,7 @@ import os
 import stat
 
 import pytest
+from google.antigravity import types
 
 import agy_nb as agy
 from agy_nb.errors import InvalidInputError
@@ -82,6 +83,14 @@ async def test_prompts_in_another_order_do_not_run_again(compare):
     found, calls = await compare({"a": {}}, PROMPTS[::-1])
     assert calls == 0
     assert found.table["prompt"].tolist() == ["two", "one"]
+
+
+async def test_pictures_in_another_order_do_not_run_again(compare):
+    one, two = (types.Image(data=data, mime_type="image/png") for data in (b"one", b"two"))
+    await compare({"a": {}}, [["Look", one], ["Look", two]])
+    found, calls = await compare({"a": {}}, [["Look", two], ["Look", one]])
+    assert calls == 0
+    assert found.prompts == ("Look [image]", "Look [image]")
 
 
 async def test_a_prompt_twice_is_two_runs(compare):

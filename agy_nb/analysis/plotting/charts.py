@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from agy_nb.analysis.metrics.groups import Source, session_names
 from agy_nb.errors import InvalidInputError
+from agy_nb.protocol.turn_numbers import whole_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -148,7 +149,7 @@ def context_chart(source: Source, most: int = 5) -> Chart:
     """
     import numpy as np
 
-    if type(most) is not int or most < 0:
+    if (number := whole_number(most)) is None or number < 0:
         raise InvalidInputError(f"most must be a whole number >= 0, got {most!r}", field="most")
     chart = Chart("Context", "model call of the trajectory", "prompt, tokens", whole_x=True)
     calls = source.frame("model_calls").dropna(subset=["input_tokens"])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 from agy_nb.errors import InvalidInputError
 from agy_nb.protocol import commands as c, replies as r
 from agy_nb.protocol.labels import checked_labels
-from agy_nb.protocol.turn_numbers import must_be_number
+from agy_nb.protocol.turn_numbers import number_or_none
 from agy_nb.protocol.values import Message
 from agy_nb.runtime.agent_state import AgentState
 from agy_nb.runtime.approvals.approval_gate import AskUser
@@ -131,7 +131,7 @@ class AgentBranches(ABC):
             ['My name is Ada']
         """
         self._must_be_started()
-        must_be_number("turn", turn)
+        turn, branch = number_or_none("turn", turn), number_or_none("branch", branch)
         if workspace not in ("share", "copy"):
             msg = f"workspace must be 'share' or 'copy', got {workspace!r}"
             raise InvalidInputError(msg, field="workspace")
@@ -188,8 +188,12 @@ class AgentBranches(ABC):
         """
         self._must_be_started()
         self._state.must_not_wait_for_itself()
-        must_be_number("turn", turn)
-        await self.runtime.submit(c.Rewind(agent_id=self.id, turn=turn, branch=branch))
+        number = number_or_none("turn", turn)
+        if number is None:
+            msg = "turn must be a whole number, got None; use -1 for the last turn"
+            raise InvalidInputError(msg, field="turn")
+        branch = number_or_none("branch", branch)
+        await self.runtime.submit(c.Rewind(agent_id=self.id, turn=number, branch=branch))
 
     @property
     def workspaces(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from agy_nb.errors import InvalidConfigError, InvalidInputError
 from agy_nb.protocol.commands import CreateAgent
 from agy_nb.protocol.replies import AgentCreated
-from agy_nb.protocol.turn_numbers import must_be_number
+from agy_nb.protocol.turn_numbers import number_or_none
 from agy_nb.runtime.agent import Agent
 from agy_nb.runtime.approvals.approval_gate import AskUser
 from agy_nb.runtime.default_runtime import runtime
@@ -92,8 +92,7 @@ async def fork(
         ['Say hello', 'Hello']
         As before.
     """
-    must_be_number("turn", turn)
-    must_be_number("session", session)
+    turn, session = number_or_none("turn", turn), number_or_none("session", session)
     path = _path_of(recording)
     config = with_settings(config, settings)
     spec, handler = agent_spec(

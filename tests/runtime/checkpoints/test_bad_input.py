@@ -60,6 +60,25 @@ async def test_a_fork_and_a_rewind_at_once():
         assert asked(model) == ["prompt-1", "prompt-5"]
 
 
+async def test_a_turn_may_be_a_number_of_a_table_and_nothing_else_but_a_number():
+    async with scripted() as (runtime, model):
+        agent = await runtime.create_agent(model.config())
+        await say_all(agent, 1, 2)
+        number = runtime.tables.turns["turn_id"].iloc[0]
+        await agent.rewind(number)
+        fork = await agent.fork(number)
+        assert [len(await each.history()) for each in (agent, fork)] == [2, 2]
+        assert agent.abandoned[0].turn_ids == (2,)
+        for wrong in ("1", 1.0, True):
+            for attempt in (agent.fork, agent.rewind):
+                with pytest.raises(agy.errors.InvalidInputError, match="turn must be a whole"):
+                    await attempt(wrong)
+                with pytest.raises(agy.errors.InvalidInputError, match="branch must be a whole"):
+                    await attempt(1, branch=wrong)
+        with pytest.raises(agy.errors.InvalidInputError, match="got None; use -1"):
+            await agent.rewind(None)
+
+
 async def test_a_checkpoint_whose_file_is_gone_forks_nothing():
     async with scripted() as (runtime, model):
         agent = await runtime.create_agent(model.config())
