@@ -1,8 +1,7 @@
 """The loopback HTTP server under a scripted model.
 
 The server listens on 127.0.0.1 only, and accepts any API key. It rejects requests that a web page
-can
-send: a foreign Host or Origin, and content types that browsers send across origins without a
+can send: a foreign Host or Origin, and content types that browsers send across origins without a
 preflight. `stop` returns within two seconds, also while clients or scripts hang.
 """
 
