@@ -136,7 +136,7 @@ async def _execute(
 
 
 def _titles(document: NotebookNode) -> dict[int, tuple[int, str]]:
-    """Number and nearest heading of each code cell, by its index."""
+    """Return the number and the nearest heading of each code cell, by its index."""
     titles: dict[int, tuple[int, str]] = {}
     title = ""
     for index, cell in enumerate(document.cells):

@@ -58,7 +58,7 @@ def load(package: str, name: str, modules: dict[str, str]) -> Any:
 def attach(
     package: str, file: str
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """Give a package its names.
+    """Set up the lazily loaded names of a package.
 
     Args:
         package: The package's `__name__`.

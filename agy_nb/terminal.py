@@ -32,7 +32,7 @@ _PRIVATE = frozenset(("Co", "Cn"))
 
 
 def printable(text: str, *, exact: bool = False) -> str:
-    r"""Text that a terminal shows and does not obey.
+    r"""Return text that a terminal shows and does not obey.
 
     Every control character but the tab and the line end, every character that turns the direction
     of text, and every character that cannot be seen becomes an escape, as in a Python string.
@@ -53,7 +53,7 @@ def printable(text: str, *, exact: bool = False) -> str:
 
 
 def revealed(text: str, *, exact: bool = False) -> str:
-    r"""Text in which no character hides, for a page: `⟨U+202E⟩` in the place of U+202E.
+    r"""Return text for a page with hidden characters by name: `⟨U+202E⟩` for U+202E.
 
     Args:
         text: Text from anywhere.

@@ -29,7 +29,7 @@ def current_kernel() -> Any | None:
 
 
 def in_solara() -> bool:
-    """Tell whether a page of Solara runs this code."""
+    """Return whether a page of Solara runs this code."""
     return _is_solaras(_ipythons_shell())
 
 
@@ -46,7 +46,7 @@ def _is_solaras(shell: Any) -> bool:
 
 
 def in_kernel() -> bool:
-    """Tell whether this process is a Jupyter kernel.
+    """Return whether this process is a Jupyter kernel.
 
     Imports nothing, so it is cheap and safe anywhere.
     """
@@ -109,6 +109,6 @@ if hasattr(os, "register_at_fork"):
 
 
 def on_main_loop() -> bool:
-    """Tell whether the caller runs on the main loop (and so in its thread)."""
+    """Return whether the caller runs on the main loop, and so in its thread."""
     here = running_loop()
     return here is not None and here is main_loop()

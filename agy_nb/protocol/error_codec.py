@@ -43,7 +43,7 @@ def to_error(info: ErrorInfo) -> errors.AgyError:
 
 
 def _attributes(cls: type[errors.AgyError]) -> tuple[str, ...]:
-    """What the errors of a class have, beside their text."""
+    """Return the names of the attributes of a class of errors."""
     if issubclass(cls, errors.QuotaExceededError):
         return "http_code", "retryable", "retry_after", "hinted"
     if issubclass(cls, errors.BackendError):

@@ -97,11 +97,11 @@ class TokenUsage:
     tool_use_details: tuple[ModalityTokens, ...] = ()
 
     def __add__(self, other: TokenUsage) -> TokenUsage:
-        """Sum, in which an unknown count adds nothing and unknown plus unknown stays unknown."""
+        """Add the counts; an unknown count adds nothing, and two unknown ones stay unknown."""
         return self._combine(other, 1)
 
     def __sub__(self, other: TokenUsage) -> TokenUsage:
-        """Difference of two readings of a counter; a counter that went back counts as 0."""
+        """Subtract an earlier reading of the counter; a counter that went back counts as 0."""
         return self._combine(other, -1)
 
     def _combine(self, other: TokenUsage, sign: int) -> TokenUsage:

@@ -198,7 +198,7 @@ class CassetteContext:
         return _test_id(self._item) if self.node is None else self.node.nodeid or "session"
 
     def _accepts(self, error: AgyError) -> bool:
-        """Say whether parts that were not played can belong to other tests of the cassette.
+        """Return whether parts that were not played can belong to other tests of the cassette.
 
         These are agents that were not started, or requests to the model that were not made.
         """

@@ -61,7 +61,7 @@ def without_repetition(item: pytest.Item) -> str:
 
 
 def _has_twin(node: pytest.Item | pytest.Class) -> bool:
-    """Say whether the module or the class has another name that differs by case only."""
+    """Return whether the module or the class has another name that differs by case only."""
     name = getattr(node, "originalname", None) or node.name
     names = dir(getattr(node.parent, "obj", None))
     return any(each != name and each.lower() == name.lower() for each in names)

@@ -36,7 +36,7 @@ _running: list[pytest.Item] = []
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """Know the running test, for `running_fixture`."""
+    """Remember the running test, for `running_fixture`."""
     _running.append(item)
     try:
         return (yield)

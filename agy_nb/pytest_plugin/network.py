@@ -75,7 +75,7 @@ class AllowedHosts:
 
 
 def _addresses_in(found: Any) -> Generator[str, None, None]:
-    """Give the texts of the result of a look-up, which include its addresses."""
+    """Yield the texts of the result of a look-up, which include its addresses."""
     if isinstance(found, str):
         yield found.lower()
     elif isinstance(found, list | tuple):
@@ -171,7 +171,7 @@ def _refuse(what: str, host: str) -> NoReturn:
 
 
 def is_loopback(host: object) -> bool:
-    """Say whether a host is this machine, without a look-up.
+    """Return whether a host is this machine, without a look-up.
 
     Example:
         >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("example.org")

@@ -45,7 +45,7 @@ class ContextState:
 
 
 def _share(old: Any, new: Any) -> bool:
-    """Have two of the SDK's state stores hold the same state; tell whether that could be done."""
+    """Make two of the SDK's state stores share a state; return whether that worked."""
     names = ("_store", "_lock")
     if not all(hasattr(store, name) for store in (old, new) for name in names):
         return False

@@ -88,7 +88,7 @@ def as_json(value: Any) -> Any:
 
 
 def questions_of(update: Any) -> tuple[AskedQuestion, ...]:
-    """What a step update of the harness asks the user."""
+    """Return the questions to the user in a step update of the harness."""
     return tuple(
         AskedQuestion(
             question=question.multiple_choice.question,

@@ -102,7 +102,7 @@ class Dialect(Protocol):
         ...
 
     def user_texts(self, body: Mapping[str, Any]) -> list[str]:
-        """Texts of the user's messages, oldest first, without tool results."""
+        """Return the texts of the user's messages, oldest first, without tool results."""
         ...
 
     def tool_results(self, body: Mapping[str, Any]) -> tuple[SentToolResult, ...]:
@@ -114,7 +114,7 @@ class Dialect(Protocol):
         ...
 
     def session(self, body: Mapping[str, Any]) -> str:
-        """Id of the session in this wire form, or an empty text."""
+        """Return the id of the session in this wire form, or an empty text."""
         ...
 
     def chunks(self, turn: ModelTurn, request: ModelRequest) -> Iterator[bytes]:

@@ -68,7 +68,7 @@ def models_of(config: Frame) -> tuple[Frame, ...]:
 
 
 def text_model_of(config: Frame) -> tuple[str | None, str | None]:
-    """Name and endpoint of the text model, None where the configuration does not say."""
+    """Return name and endpoint of the text model; None if the configuration has none."""
     for model in models_of(config):
         if TEXT_MODEL in (list_of(model.get("types")) or [TEXT_MODEL]):
             endpoint = next((word for key, word in ENDPOINTS.items() if key in model), None)
@@ -77,13 +77,13 @@ def text_model_of(config: Frame) -> tuple[str | None, str | None]:
 
 
 def max_retries_of(config: Frame) -> int | None:
-    """Maximum number of retries of a model call, None where the configuration does not say."""
+    """Return the maximum retries of a model call; None if the configuration has none."""
     api = object_of(object_of(_config(config).get(RETRY)).get(API_RETRY))
     return max(0, number_of(api[MAX_RETRIES])) if MAX_RETRIES in api else None
 
 
 def host_tools_of(config: Frame) -> tuple[str, ...]:
-    """Names of the host functions of a configuration."""
+    """Return the names of the host functions of a configuration."""
     return tuple(text_of(tool.get(NAME)) for tool in objects_of(_config(config).get("tools")))
 
 

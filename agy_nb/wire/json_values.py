@@ -179,7 +179,7 @@ def _unwrapped_value(value: Any) -> Any:
 
 
 def bytes_of(data: Any) -> bytes:
-    """Bytes, which JSON holds as base64."""
+    """Return bytes, which JSON holds as base64."""
     try:
         return base64.b64decode(text_of(data))
     except (ValueError, binascii.Error):

@@ -31,7 +31,7 @@ _parse_json = json_parser()
 
 
 def parse_lines(raws: list[bytes]) -> list[Any]:
-    """Whole lines of a recording, as JSON data; an exception where one is cut off or not JSON."""
+    """Parse whole lines of a recording as JSON; a line that is cut off becomes an exception."""
     if raws[-1].endswith(b"\n"):  # no line before the last can lack its end
         with contextlib.suppress(ValueError, RecursionError):
             return [*map(_parse_json, raws)]

@@ -162,7 +162,7 @@ class StepReader:
         state: str,
         at: float,
     ) -> Iterator[Event]:
-        """Texts, calls and results that an update brings."""
+        """Return the texts, calls and results of an update."""
         if f.CUSTOM_TOOL in body:
             self._calls.host_step(body, step)
             return

@@ -22,17 +22,8 @@ DATA = [each for each in NAMES if dataclasses.is_dataclass(each.value)]
 SENTENCE = re.compile(r"[A-Z`].*[.;:]$")
 ROOT = Path(__file__).parents[2]
 DESCRIPTIONS = {
-    "A",
-    "All",
-    "An",
-    "Gives",
-    "How",
-    "Says",
-    "Tells",
-    "The",
-    "Where",
-    "Whether",
-    "Which",
+    *("A", "All", "An", "Each", "Every", "Gives", "How", "More", "Says", "Some", "Tells"),
+    *("The", "What", "Where", "Whether", "Which"),
 }
 """Begin a sentence that describes a thing, as the docstring of a property does."""
 UNITS = re.compile(

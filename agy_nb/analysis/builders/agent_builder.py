@@ -45,7 +45,7 @@ class AgentBuilder(StepBuilder):
         self.requested_tier, self.subagents.models = models.service_tier, models.subagents
 
     def about(self, **values: Any) -> None:
-        """More is known of the agent."""
+        """Note more facts about the agent."""
         self._columns["agents"].put(self._row, values)
 
     def abandon(self, note: TurnsAbandoned) -> None:

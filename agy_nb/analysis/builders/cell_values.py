@@ -74,7 +74,7 @@ class _Cutter:
 
 
 def _size(value: Any, limit: int) -> int:
-    """About how many characters a value has; stops counting at the limit."""
+    """Estimate the characters of a value; stop counting at the limit."""
     total, todo = 0, [value]
     while todo and total <= limit:
         item = todo.pop()

@@ -137,5 +137,5 @@ class Columns:
         return self.tables[name]
 
     def __len__(self) -> int:
-        """Rows of all tables."""
+        """Return the number of rows of all tables."""
         return sum(map(len, self.tables.values()))

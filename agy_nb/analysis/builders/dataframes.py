@@ -35,7 +35,7 @@ def frame(table: Table, data: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
 
 
 def _shown(arguments: Sequence[Any]) -> list[str | None]:
-    """Arguments as cells, without secrets."""
+    """Return arguments as cells, without secrets."""
     if not any(arguments):
         return [None] * len(arguments)
     from agy_nb.analysis.builders.cell_values import shown
@@ -130,7 +130,7 @@ def _bools(_: Column, values: Sequence[Any]) -> Any:
 
 
 def _ticks(values: Sequence[Any]) -> np.ndarray[Any, Any]:
-    """Microseconds, unknown as NaT."""
+    """Return microseconds; unknown ones are NaT."""
     import numpy as np
 
     seconds = np.array(values, dtype="float64")  # None becomes NaN

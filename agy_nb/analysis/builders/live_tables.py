@@ -271,7 +271,7 @@ class LiveTables:
         return stop
 
     def model(self, agent_id: int) -> str | None:
-        """Name of the model that an agent uses, None where it is not known."""
+        """Return the name of the model that an agent uses; None if it is unknown."""
         return self._models.get(agent_id, ConfiguredModels()).model
 
     def pricing(self, agent_id: int) -> TurnPricing:

@@ -8,7 +8,7 @@ from agy_nb.analysis.builders.column_buffer import Columns
 
 
 def span(start: float | None, end: float | None) -> float | None:
-    """Seconds between two moments; unknown when one is, or when the clock went back."""
+    """Return the seconds between two moments; unknown if one is or the clock went back."""
     return None if start is None or end is None or end < start else end - start
 
 

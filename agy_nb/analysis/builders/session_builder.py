@@ -117,7 +117,7 @@ class SessionBuilder:
         )
 
     def about(self, **values: Any) -> None:
-        """More is known of the session itself."""
+        """Note more facts about the session itself."""
         self.columns["sessions"].put(self._row, values)
 
     def rows(self, table: str) -> list[dict[str, Any]]:

@@ -72,7 +72,7 @@ class ToolBuilder(ABC):
         self._asked: dict[str, tuple[int, float | None, OpenTurnRow | None]] = {}
 
     def seen(self, at: float | None) -> None:
-        """Something of the agent was seen at a moment.
+        """Note that something of the agent was seen at a moment.
 
         Each agent has a clock of its own here: the frames of agents that run side by side come a
         little out of order.
@@ -191,7 +191,7 @@ class ToolBuilder(ABC):
             self._columns["tool_calls"].put(row, {"read_by_call": call_index})
 
     def tool_about(self, key: str, **values: Any) -> None:
-        """More is known of a tool call."""
+        """Note more facts about a tool call."""
         row = self._row_of(key)
         if row is not None and row >= 0:
             self._columns["tool_calls"].put(row, values)
@@ -276,7 +276,7 @@ class ToolBuilder(ABC):
         self.seen(at)
 
     def error(self, thread_id: str | None, at: float | None, message: str, **values: Any) -> int:
-        """Something went wrong; gives its row."""
+        """Add an error; return its row."""
         if self.turn is not None:
             self.turn.errors += 1
         return self._columns["errors"].add(

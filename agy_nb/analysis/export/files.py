@@ -118,7 +118,7 @@ def write_parquet(name: str, table: Any, place: Path, *, part: int = 0) -> None:
 
 
 def to_csv(source: Source, folder: Path) -> None:
-    """Every table as a file below a folder: `turns.csv` and so on."""
+    """Write each table as a file below a folder: `turns.csv` and so on."""
     if folder.suffix.lower() == ".csv" and not folder.is_dir():
         raise InvalidInputError(
             f"to_csv writes a folder with a file per table, and {str(folder)!r} looks like a file. "

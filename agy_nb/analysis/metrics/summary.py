@@ -154,7 +154,7 @@ def _call_sums(calls: pd.DataFrame, on: list[str]) -> pd.DataFrame:
 
 
 def _contexts(source: Source) -> pd.DataFrame:
-    """Of each turn, the longest prompt, and how much the last one grew since the turn before."""
+    """Return the longest prompt of each turn, and its growth since the turn before."""
     calls = source.frame("model_calls").dropna(subset=["turn_id", "input_tokens"])
     own = calls[calls["depth"].eq(0) & calls["tool"].isna()].sort_values("call_index")
     prompts = own.groupby([*_AGENT, "turn_id"])["input_tokens"].agg(["max", "last"]).reset_index()

@@ -62,7 +62,7 @@ def figure(chart: Chart, figsize: tuple[float, float] | None = None) -> Any:
 
 
 def _text(word: str) -> str:
-    """Text as it is: Plotly reads tags, and where MathJax is, formulas between dollars."""
+    """Escape a text: Plotly reads tags and, with MathJax, formulas between dollars."""
     return word.replace("<", "&lt;").replace("$", "&#36;")
 
 

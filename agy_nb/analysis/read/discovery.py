@@ -106,7 +106,7 @@ def find_recordings(where: Any) -> tuple[RecordingPath, ...]:
 
 
 def _paths(where: Any, problems: list[SearchProblem]) -> Iterator[tuple[Path, Path]]:
-    """Each recording, with the folder that its name is counted from."""
+    """Yield each recording with the folder to which its name is relative."""
     if not isinstance(where, str | Path):
         for item in where:
             yield from _paths(item, problems)
@@ -141,7 +141,7 @@ def is_conversation(path: Path) -> bool:
 
 
 def name_of(path: Path) -> str:
-    """What the session at a path is called, by itself."""
+    """Return the name of the session at a path, without its folders."""
     if path.name in TRANSCRIPTS:
         return conversation_of(path)
     if _names_a_database(path.name):

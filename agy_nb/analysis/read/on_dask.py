@@ -44,7 +44,7 @@ _SMALL = ("sessions", "agents", "trajectories", "problems")
 def parts_of(
     recordings: Sequence[RecordingPath], part_bytes: int, least: int = 1
 ) -> list[tuple[RecordingPath, ...]]:
-    """Recordings in parts of about one size, in order; never none.
+    """Return recordings in parts of about one size, in order; at least one part.
 
     Args:
         recordings: The recordings.

@@ -29,7 +29,7 @@ def is_revision(text: str) -> bool:
 
 @contextlib.contextmanager
 def checked_out(revision: str, path: Path) -> Generator[Path, None, None]:
-    """Give a temporary folder with the content of a folder in a revision.
+    """Yield a temporary folder with the content of a folder in a revision.
 
     The content is missing if the revision does not have the folder.
 

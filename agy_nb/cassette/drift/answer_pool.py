@@ -68,7 +68,7 @@ class AnswerPool:
 
 
 def signatures(request: Frame) -> tuple[str, ...]:
-    """What a request is about, from all of it to its kind."""
+    """Return signatures of a request, from its full content to its kind."""
     kind = kind_of(request)
     body = request.get(kind)
     body = body if isinstance(body, dict) else {}

@@ -135,7 +135,7 @@ def _begun(session: RecordedSession) -> list[_Begun]:
 
 
 def _like(frame: Frame) -> tuple[Any, ...]:
-    """What makes two frames alike enough to cancel at."""
+    """Return the parts of a frame by which frames count as equal for a cancel."""
     kind = kind_of(frame)
     body = frame.get(kind)
     if kind != f.STEP or not isinstance(body, dict):

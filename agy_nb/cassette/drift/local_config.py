@@ -55,7 +55,7 @@ class LiveModel:
 
     @classmethod
     def found(cls, base_url: str = "", environ: Mapping[str, str] | None = None) -> LiveModel:
-        """What the environment offers.
+        """Return the live model of the environment.
 
         Args:
             base_url: As given by the user.

@@ -122,7 +122,7 @@ _Wrap = Callable[[Callable[..., Any], Record], Callable[..., Any]]
 
 
 def _clients() -> Iterator[tuple[Any, str, _Wrap]]:
-    """Give what to patch: the owner, the name, and how to wrap it."""
+    """Yield what to patch: the owner, the name, and how to wrap it."""
     from vcr.stubs import VCRConnection, VCRHTTPResponse
 
     yield VCRConnection, "request", _noting_preload

@@ -100,7 +100,7 @@ class Comparer:
         return matcher is None or matcher in self._match_on
 
     def differences(self, expected: Any, actual: Any) -> Iterator[Difference]:
-        """Every place where they differ, in the order of the recording."""
+        """Yield each place where they differ, in the order of the recording."""
         return self._walk(expected, actual, "")
 
     def first(self, expected: Any, actual: Any) -> Difference | None:

@@ -241,7 +241,7 @@ def begins_elsewhere(path: str, actual: str, left: dict[int, str]) -> CassetteMi
 
 
 def never_started(path: str, sessions: list[int]) -> CassetteMismatchError:
-    """Some recorded agents were not started."""
+    """Return the error for recorded agents that were not started."""
     numbers = ", ".join(map(str, sessions))
     return CassetteMismatchError(
         f"{path}: the recording was not played to its end; session {numbers} was never started.",

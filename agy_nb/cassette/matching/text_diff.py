@@ -47,7 +47,7 @@ def _cut(lines: list[str], most: int) -> list[str]:
 
 
 def _changed_lines(old: list[str], new: list[str]) -> Iterator[str]:
-    """Give a line for each line that differs, with its changed words marked."""
+    """Yield a line for each line that differs, with its changed words marked."""
     several = max(len(old), len(new)) > 1
     old, new = _around_difference(old, new, _CONTEXT_LINES)
     matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)

@@ -193,7 +193,7 @@ class RecordingSocket:
             raise StopAsyncIteration from None
 
     async def close(self, *args: Any, **kwargs: Any) -> None:
-        """Close, and say that the client did."""
+        """Close, and record that the client did."""
         self._end("client")
         await self._ws.close(*args, **kwargs)
 
@@ -231,7 +231,7 @@ async def record(
 
 
 def closed_errors() -> Any:
-    """What a closed WebSocket raises."""
+    """Return the exceptions of a closed WebSocket."""
     return websockets_of_sdk().ConnectionClosed
 
 

@@ -24,7 +24,7 @@ _forked = False
 
 
 def is_available() -> bool:
-    """Say whether the engine is used. Loads it: 30 ms, once."""
+    """Return whether the engine is used. Loads it: 30 ms, once."""
     return not _forked and _scan() is not None
 
 

@@ -83,7 +83,7 @@ def _in_view(text: str, known: Known | None) -> Iterator[tuple[int, int]]:
 
 
 def _in_wrapped(view: DecodedView, known: Known | None, seen: set[int]) -> Iterator[TextSpan]:
-    """What only shows when wrapped lines and quoted pieces are joined."""
+    """Yield secrets that only appear when wrapped lines and quoted pieces are joined."""
     found: list[TextSpan] = []
     joined = unwrapped(view)
     if joined is not None:
@@ -106,7 +106,7 @@ def _after_word(text: str, wrapped: TextSpan, found: list[TextSpan]) -> TextSpan
 
 
 def _across(joined: DecodedView, start: int, end: int) -> Iterator[TextSpan]:
-    """Give the spans that are longer in the original text, because lines were joined in them."""
+    """Yield the spans that are longer in the original text because lines were joined."""
     first, last = joined.place(start, end)
     if last - first > end - start:
         yield TextSpan(first, last, SECRET, secret=True)
@@ -123,7 +123,7 @@ def _in_encoded(view: DecodedView, known: Known | None, depth: int) -> Iterator[
 
 
 def replaced(text: str, spans: list[TextSpan]) -> str:
-    """Give a text with its spans replaced by their marks."""
+    """Return a text with its spans replaced by their marks."""
     pieces: list[str] = []
     at = 0
     for span in spans:

@@ -162,7 +162,7 @@ def _holds_value(item: Any) -> bool:
 
 
 def _strength(name: str) -> Strength:
-    """What a name says about its value; the word `secret` in a mark says nothing."""
+    """Return how likely a name holds a secret; the word `secret` in a mark is ignored."""
     return strength(MARK.sub("", name) if MARK_START in name else name)
 
 

@@ -68,7 +68,7 @@ class Leak:
 
 
 def find_leaks(path: Path, rules: Iterable[Rule] = ()) -> Iterator[Leak]:
-    """Every place of a cassette that holds something to be redacted. Reads the disk.
+    """Return each place of a cassette with something to redact. Reads the disk.
 
     Args:
         path: The cassette's folder.
@@ -131,7 +131,7 @@ def _in_wire(path: Path, redactor: Redactor) -> Iterator[Leak]:
 
 
 def _in_comments(file: Path, redactor: Redactor) -> Iterator[Leak]:
-    """Comments of YAML, which no reader gives."""
+    """Yield the comments of YAML, which a parser drops."""
     if not file.exists():
         return
     for text in read_bytes(file).decode("utf-8", "replace").splitlines():

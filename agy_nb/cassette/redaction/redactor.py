@@ -159,7 +159,7 @@ class Redactor:
     def body(
         self, body: bytes, *, encoding: str = "", text: Callable[[str], str] | None = None
     ) -> bytes:
-        """Give a body of HTTP that is fit to be written.
+        """Return a body of HTTP that may be written.
 
         Args:
             body: As it came.

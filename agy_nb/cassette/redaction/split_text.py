@@ -51,7 +51,7 @@ class PieceRedactor(Protocol):
 
 
 def merged(spans: Iterable[TextSpan]) -> list[TextSpan]:
-    """Spans in order, those that overlap made one; a secret's mark is the stronger one."""
+    """Return spans in order; merge those that overlap, and prefer a secret's mark."""
     found: list[TextSpan] = []
     for span in sorted(spans, key=lambda span: (span.start, -span.end)):
         if found and span.start < found[-1].end:

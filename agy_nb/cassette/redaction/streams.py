@@ -43,7 +43,7 @@ class StreamRedactor(PieceRedactor, Protocol):
 def joined(
     lines: Iterable[WireRecord], redactor: StreamRedactor, *, live: bool = False
 ) -> Iterator[WireRecord]:
-    """Give lines without the parts of secrets that several of them make up together.
+    """Yield lines without the parts of secrets that several of them make up together.
 
     What a line shows by itself is left to the redactor.
 

@@ -393,7 +393,7 @@ class SessionMachine:
         return self.turn == 0
 
     def switch_to(self, session: RecordedSession, substitution: Placeholders | None) -> None:
-        """Go on with another session that began in the same way."""
+        """Continue with another session that began in the same way."""
         # Sessions are exchanged only if their frames before the first prompt are alike, so indexes
         # of released and arrived lines stay valid. The queues of open client frames are those of
         # the other session, from which the frames that arrived must be removed again.

@@ -159,7 +159,7 @@ class SessionMatcher:
                 return
 
     def give_back(self, machine: SessionMachine) -> None:
-        """Free the session of a machine that has had no prompt.
+        """Release the session of a machine that has had no prompt.
 
         Args:
             machine: Its agent is recorded, because no session begins with its first prompt.

@@ -38,7 +38,7 @@ class ClientHandler(Protocol):
     """The other end of the WebSocket."""
 
     async def serve(self, ws: WebSocket) -> None:
-        """Talk to the client until one of both hangs up; returns or raises then."""
+        """Serve the client until one side closes the connection; then return or raise."""
         ...
 
 

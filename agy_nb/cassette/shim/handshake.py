@@ -92,7 +92,7 @@ def write_message(stream: IO[bytes], message: bytes) -> None:
 
 
 def parse_greeting(message: bytes) -> InputConfig:
-    """Understand the client's message (`InputConfig`).
+    """Parse the client's message (`InputConfig`).
 
     Raises:
         HandshakeError: The message is not a protobuf message.

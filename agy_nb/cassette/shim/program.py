@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def run(arguments: Namespace) -> int:
-    """Do what the options say; gives the exit code."""
+    """Carry out the options; return the exit code."""
     if arguments.write_launcher is not None:
         from agy_nb.cassette.shim.record.merge import SessionMerger
         from agy_nb.cassette.shim.shared_state import SharedState

@@ -70,7 +70,7 @@ class ReplayHandler:
         self.error: CassetteError | None = None
 
     async def serve(self, ws: WebSocket) -> None:
-        """Play until one side hangs up.
+        """Replay until one side closes the connection.
 
         Raises:
             ClientGoneError: The harness did in the recording, or the client diverged.
@@ -192,7 +192,7 @@ class SharedSessions:
                 _count(played, after, 1)
 
     def error(self, *, allow_unplayed: bool) -> CassetteMismatchError | None:
-        """What went wrong with the session that was assigned, None if nothing did."""
+        """Return the error of the assigned session, None if it has none."""
         found = self._matcher.errors(allow_unplayed=True)
         if found:
             return found[0]

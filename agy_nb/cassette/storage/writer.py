@@ -230,7 +230,7 @@ class CassetteWriter:
         self._thread.close()
 
     def abandon(self) -> None:
-        """Throw the recording away. Blocks; not for the event loop."""
+        """Discard the recording. Blocks; not for the event loop."""
         try:
             self._thread.close()
             shutil.rmtree(self.folder, ignore_errors=True)

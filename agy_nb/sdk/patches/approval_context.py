@@ -38,7 +38,7 @@ class Listener(Protocol):
         ...
 
     def recorded_decision(self, asked: PendingApproval) -> ApprovalDecision | None:
-        """What a cassette says to a request, None if it is to be decided now."""
+        """Return the recorded decision on a request; None to decide it now."""
         ...
 
     def recorded_match(self, asked: PendingApproval) -> bool | None:
@@ -46,7 +46,7 @@ class Listener(Protocol):
         ...
 
     def deny_with(self, asked: PendingApproval, reason: str) -> None:
-        """Have the denial of a request say why."""
+        """Add a reason to the denial of a request."""
         ...
 
 
@@ -95,7 +95,7 @@ deciding: contextvars.ContextVar[PendingApproval | None] = contextvars.ContextVa
 
 
 def request_of(call: types.ToolCall, reason: str) -> ApprovalRequest:
-    """What the policy handler that runs now is asked to decide on."""
+    """Return the request that the running policy handler decides on."""
     asked = deciding.get()
     return ApprovalRequest(
         tool=str(call.name),
@@ -109,7 +109,7 @@ def request_of(call: types.ToolCall, reason: str) -> ApprovalRequest:
 
 
 def recorded_decision() -> ApprovalDecision | None:
-    """What a cassette says to the request that the running policy handler decides on."""
+    """Return the recorded decision on the request of the running policy handler."""
     asked = deciding.get()
     return None if asked is None else asked.listener.recorded_decision(asked)
 
@@ -125,7 +125,7 @@ def recorded_match() -> bool | None:
 
 
 def deny_with(reason: str) -> None:
-    """Have the denial that the running policy handler is about to give say why."""
+    """Add a reason to the denial of the running policy handler."""
     if reason and (asked := deciding.get()) is not None:
         asked.listener.deny_with(asked, reason)
 
@@ -151,7 +151,7 @@ def decided_in_hook(call: types.ToolCall) -> ApprovalDecision | None:
 
 
 def as_comparable(args: Mapping[str, Any]) -> JsonObject:
-    """Arguments, with their paths written as the SDK shows them to hooks."""
+    """Return arguments with their paths written as the SDK shows them to hooks."""
     written: JsonObject = as_json(args)
     for name in WIRE_PATH_ARGUMENT_KEYS:
         path = written.get(name)

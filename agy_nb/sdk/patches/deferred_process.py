@@ -67,7 +67,7 @@ class DeferredProcess:
         return getattr(self._real, name)
 
     def __bool__(self) -> bool:
-        """False once the SDK need not end it any more: it asks before it waits for the exit."""
+        """Return False once the SDK need not end it: the SDK asks before it waits for the exit."""
         return not self._let_go
 
     @property
@@ -112,7 +112,7 @@ class DeferredProcess:
         return Address(config.port, config.api_key)
 
     def become(self, process: Any) -> None:
-        """Be that process from now on."""
+        """Forward all calls to this process from now on."""
         self._real = process
 
     def let_go(self) -> None:

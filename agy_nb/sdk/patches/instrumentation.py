@@ -143,7 +143,7 @@ class Instrumentation:
         return self._processor is not None
 
     def expect_turn(self) -> None:
-        """Have the connection count as busy: the harness has begun a turn by itself."""
+        """Mark the connection as busy: the harness has begun a turn by itself."""
         if self._tools is not None:
             self._tools.turn_is_cancelled = False
         if self._processor is not None:
@@ -205,7 +205,7 @@ class Instrumentation:
     # -- decisions ---------------------------------------------------------------------------
 
     def recorded_decision(self, asked: PendingApproval) -> ApprovalDecision | None:
-        """What a cassette says to a request, None if it is to be decided now."""
+        """Return the recorded decision on a request; None to decide it now."""
         if asked.by == "hook":
             return self.recorded.decision_in_hook(asked.request_id, asked.tool_args)
         if asked.by == "none":
@@ -239,7 +239,7 @@ class Instrumentation:
         return str(json_format.MessageToJson(event))
 
     async def _denial_of(self, tool_call: types.ToolCall) -> str | None:
-        """Why a call of a host tool may not be made, None if it may.
+        """Return why a call of a host tool is not allowed; None if it is.
 
         Measured: the harness asks about the calls of the root agent and of its clones (`self`). It
         does not ask about those of a subagent with a name, so this enforces the policies.

@@ -130,7 +130,7 @@ def put_off(error: Exception) -> None:
 
 @contextlib.contextmanager
 def led() -> Iterator[None]:
-    """Lead the harnesses that the program starts by itself to the interceptor."""
+    """Redirect harnesses that the program starts itself to the interceptor."""
     from websockets.asyncio.client import connect
 
     popen: Any = subprocess.Popen

@@ -60,7 +60,7 @@ class ReplayedDecisions:
         return None if found is None else found[0] != _wire.PolicyEvaluationOutcome.Value(NO_MATCH)
 
     def decision(self, request_id: str) -> ApprovalDecision | None:
-        """What a person decided, None if it is to be decided now."""
+        """Return the recorded decision of a person; None to decide now."""
         found = self.outcome(request_id)
         if found is None:
             return None
@@ -68,7 +68,7 @@ class ReplayedDecisions:
         return ApprovalDecision(allowed=allowed, reason=found[1], decided_by="cassette")
 
     def decision_in_hook(self, request_id: str, tool_args: Any) -> ApprovalDecision | None:
-        """What a person decided who was asked in a hook, None if it is to be decided now.
+        """Return the recorded decision of a person in a hook; None to decide now.
 
         Args:
             request_id: Of the harness's request to the hooks.
@@ -102,7 +102,7 @@ class ReplayedDecisions:
         return self._answers is not None and self._answers.is_left_to_client(call_id)
 
     def answers(self, question_id: str) -> types.QuestionHookResult | None:
-        """What a question was answered with, None if it is to be asked now.
+        """Return the recorded answers to questions; None to ask them now.
 
         Args:
             question_id: The trajectory that asks and the number of its step, with a colon between.

@@ -72,7 +72,7 @@ class ConnectionClock:
         return self._clock.may_skip()
 
     def follow(self, clock: Clock) -> None:
-        """Go on with the clock of another connection. Timers keep their remaining time."""
+        """Continue the clock of another connection. Timers keep their remaining time."""
         if clock is self._clock:
             return
         moment = self.time()

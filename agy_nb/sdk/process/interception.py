@@ -41,7 +41,7 @@ def intercepted(
     harness_needed: Callable[[], bool] | None = None,
     engine_needed: Callable[[], Awaitable[bool]] | None = None,
 ) -> Iterator[None]:
-    """Stand between the SDK and its harness while the block lasts, for this whole process.
+    """Intercept the SDK's harnesses in the whole process while the block runs.
 
     This works for agents of our runtime, for code that uses the SDK's `Agent` directly, and for
     programs that start the harness by themselves.

@@ -161,7 +161,7 @@ class HarnessStart:
         )
 
     def read_through(self, is_read: Callable[[], bool]) -> None:
-        """Tell a replay how to find out whether the client has read all steps."""
+        """Set how a replay finds out whether the client has read all steps."""
         if self._replay is not None:
             self._replay.read_through(is_read)
 

@@ -77,7 +77,7 @@ class PanelTurns(ViewWidget):
 
     @abstractmethod
     def _on_message(self, message: messages.Message, buffers: list[Any]) -> None:
-        """Do what the user wants, as a message of the front end says."""
+        """Carry out a message of the front end."""
 
     @abstractmethod
     def _static(self) -> Still:
@@ -242,7 +242,7 @@ class PanelTurns(ViewWidget):
             self._tasks.start(self._update_controls())
 
     def _show_end(self) -> None:
-        """Say that the agent takes no more prompts, and disable the composer."""
+        """Show that the agent takes no more prompts, and disable the composer."""
         self.view.extra_fields["ended"] = ENDED
         self.transcript.drop(self._end_notice)
         self._end_notice = self.transcript.add_notice(f"{ENDED} You cannot send it prompts.")

@@ -57,7 +57,7 @@ class RetryRows:
         self._show(known, f"Retrying ({count})")
 
     def end(self, trajectory: str) -> None:
-        """Say how often the model call of a trajectory was repeated."""
+        """Show how often the model call of a trajectory was repeated."""
         known = self._tries.pop(trajectory, None)
         if known is not None:
             count = len(known.errors)

@@ -45,7 +45,7 @@ def notes(usage: UsageData) -> str:
 
 
 def _without_price(status: str, models: Sequence[str]) -> Iterator[str]:
-    """Say which models have no price, and once what to do."""
+    """Name the models without a price, and add once what to do."""
     named = [escape(model) for model in models]
     why = _WHY.get(status, f"{status} ({{model}})")
     words = ", ".join(each or "a model without a name" for each in named)

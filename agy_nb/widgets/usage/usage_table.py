@@ -198,7 +198,7 @@ def table(usage: UsageData, by: Grouping, order: SortOrder | None = None) -> str
 
 
 def _hidden(frame: pd.DataFrame, n_columns: int, by: Grouping) -> str:
-    """Say where the rows and columns are that are not shown."""
+    """Describe where to find the rows and columns that are not shown."""
     more = {"row": len(frame) - LONGEST, "column": len(frame.columns) - n_columns}
     words = " and ".join(
         counted(count, f"more {noun}") for noun, count in more.items() if count > 0

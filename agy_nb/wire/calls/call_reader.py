@@ -169,7 +169,7 @@ class CallReader:
     def _harness_result(
         self, body: Frame, step: OpenStep, trajectory: OpenTrajectory, args: Frame, at: float
     ) -> ToolResult:
-        """What the end of a step says that its beginning did not."""
+        """Return the result of a step, from its last update."""
         failed = body.get(f.STATE) == f.FAILED
         added = {key: value for key, value in args.items() if step.args.get(key) != value}
         words = text_of(body.get(f.TEXT))
@@ -191,7 +191,7 @@ def _with_type(words: str, raised: ToolException | None) -> str:
 
 
 def error_words(body: Frame) -> str:
-    """What the harness says of an error of a step."""
+    """Return the harness's message of a step's error."""
     error = object_of(body.get(f.ERROR))
     return text_of(error.get(f.ERROR_MESSAGE)) or text_of(body.get(f.ERROR_MESSAGE))
 

@@ -104,7 +104,7 @@ class SessionDigest:
                 }
 
     def result(self, end: Frame | None = None) -> Digest:
-        """What the frames so far add up to.
+        """Return the digest of the frames so far.
 
         Args:
             end: How the session ended, where that is known.
@@ -157,7 +157,7 @@ class _Turn:
         return found | {"halted": True} if self.halted else found
 
     def _by_agent(self) -> list[Any]:
-        """Steps by trajectory; which of two subagents came first is chance."""
+        """Group steps by trajectory; the order of two subagents is random."""
         agents: dict[str, list[Any]] = {}
         for (trajectory, _), step in sorted(self.steps.items(), key=lambda item: item[0][1]):
             agents.setdefault(trajectory, []).append(step)

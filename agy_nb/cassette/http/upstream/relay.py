@@ -65,7 +65,7 @@ class UpstreamRelay(Protocol):
     """Makes requests to models."""
 
     async def start(self) -> None:
-        """Get ready, so that the first request does not wait.
+        """Prepare for requests, so that the first one does not wait.
 
         Raises:
             ConnectionError: Requests are not possible.

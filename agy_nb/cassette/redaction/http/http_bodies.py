@@ -30,7 +30,7 @@ Clean = Callable[[str], str]
 
 
 def encoding_of(headers: Iterable[tuple[Any, Any]]) -> str:
-    """Give the `Content-Encoding` among headers, empty if there is none."""
+    """Return the `Content-Encoding` among headers, empty if there is none."""
     for name, value in headers:
         if str(name).lower() == "content-encoding":
             return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
@@ -77,7 +77,7 @@ def clean_body(body: bytes, clean: Clean, *, encoding: str = "", media: bool = T
 
 
 def _unmarked_utf16(body: bytes) -> str:
-    """Give the encoding of UTF-16 without a mark at its start, which has a zero in most pairs."""
+    """Return the encoding of UTF-16 without a mark at its start, which has a zero in most pairs."""
     sample = body[:2000]
     pairs = len(sample) // 2
     if len(body) % 2 or pairs < 4:

@@ -88,7 +88,7 @@ def _data(line: str) -> str:
 
 
 def _lines(lines: list[str], redactor: PieceRedactor) -> list[str]:
-    """Each line clean by itself and in its place among the others."""
+    """Clean each line by itself and in its place among the others."""
     clean = list(lines)
     if (array := _array("".join(lines))) is not None:
         if _clean_events(array, redactor):

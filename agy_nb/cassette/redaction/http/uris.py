@@ -13,7 +13,7 @@ _PARAMETER = re.compile(r"(?<=[?&;])([^=&#;?]{1,80})=([^&#;]+)")
 
 
 def clean_uri(uri: str, text: Callable[[str], str]) -> str:
-    """Give the address of a request without secrets.
+    """Return the address of a request without secrets.
 
     Of a request that was made, every parameter with a secret's name is one, and so is `key`.
 

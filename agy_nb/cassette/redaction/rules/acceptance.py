@@ -50,7 +50,7 @@ def accepts_in_query(found: str, power: Strength) -> bool:
 
 
 def accepts_in_environment(found: str, power: Strength) -> bool:
-    """Say whether the value of a variable is a secret, in a line such as `export DB_PASS=...`."""
+    """Return whether a variable's value is a secret, in a line such as `export DB_PASS=...`."""
     if accepts(found, power, quoted=False):
         return True
     if len(found) >= 8 and found.isalpha() and not value_shapes.is_placeholder(found):
@@ -59,14 +59,14 @@ def accepts_in_environment(found: str, power: Strength) -> bool:
 
 
 def accepts_alone(found: str, power: Strength) -> bool:
-    """Say whether a text without quotes that ends its line is a password."""
+    """Return whether a text without quotes that ends its line is a password."""
     if power != Strength.PASSWORD:
         return False
     return value_shapes.is_simple_password(found) or (found.isalpha() and len(found) >= 15)
 
 
 def accepts_in_sentence(found: str, power: Strength, *, has_verb: bool) -> bool:
-    """Say whether a word of a sentence is a secret.
+    """Return whether a word of a sentence is a secret.
 
     Args:
         found: The word.
@@ -87,14 +87,14 @@ def accepts_in_sentence(found: str, power: Strength, *, has_verb: bool) -> bool:
 
 
 def accepts_option(found: str, power: Strength, *, quoted: bool) -> bool:
-    """Say whether the value of an option of a command, such as `--password`, is a secret."""
+    """Return whether the value of an option of a command, such as `--password`, is a secret."""
     if quoted:
         return accepts(found, power, quoted=True)
     return accepts(found, power, quoted=False) and not is_expression(found, line=True)
 
 
 def is_expression(found: str, *, line: bool) -> bool:
-    """Say whether a value without quotes is a piece of a program.
+    """Return whether a value without quotes is a piece of a program.
 
     Args:
         found: The value, which is not empty.

@@ -203,7 +203,7 @@ def _paired(text: str, end: int, power: Strength) -> tuple[int, int] | None:
 
 
 def _said(text: str, name: str, end: int, power: Strength) -> tuple[int, int] | None:
-    """In a call, in SQL, and in a sentence: `setPassword("...")`, `PASSWORD '...'`, `is ...`."""
+    """Find a value in a call, in SQL or in a sentence: `setPassword("...")`, `PASSWORD '...'`."""
     if (match := _CALL.match(text, end)) and not _ASKS.match(name):
         return _in_call(text, match.end(), power)
     if match := _IS.match(text, end):

@@ -55,7 +55,7 @@ class DecodedView:
     _below: DecodedView | None = None
 
     def place(self, start: int, end: int) -> tuple[int, int]:
-        """Say where a part of this text is in the original text.
+        """Return the place of a part of this text in the original text.
 
         Args:
             start: Where the part begins.
@@ -74,7 +74,7 @@ class DecodedView:
 
 
 def layers(text: str) -> Iterator[DecodedView]:
-    """Give the text itself, and the text with one, two and three layers of escapes undone."""
+    """Yield the text itself, and the text with one, two and three layers of escapes undone."""
     view = DecodedView(text)
     yield view
     for _ in range(_LAYERS):

@@ -98,7 +98,7 @@ class Strength(IntEnum):
 
 @lru_cache(maxsize=8192)
 def strength(name: str) -> Strength:
-    """Say what a name says about its value."""
+    """Return how likely a value with this name is a secret."""
     words = _words_of(name)
     if not words:
         return Strength.NONE
@@ -152,17 +152,17 @@ def _is_weak(words: list[str], pairs: set[tuple[str, str]]) -> bool:
 
 
 def is_secret_name(name: str) -> bool:
-    """Say whether a value with this name may be a secret, e.g. `x-goog-api-key` or `token`."""
+    """Return whether a value with this name may be a secret, e.g. `x-goog-api-key` or `token`."""
     return strength(name) is not Strength.NONE
 
 
 def harmless_header(name: str) -> bool:
-    """Say whether a header may be written as it is."""
+    """Return whether a header may be written as it is."""
     return name.lower() in _HARMLESS_HEADERS
 
 
 def secret_values(environ: Mapping[str, str]) -> Iterator[str]:
-    """Give the values of the variables that hold secrets, going by their names.
+    """Yield the values of the variables that hold secrets, going by their names.
 
     `PWD`, `SSH_AUTH_SOCK` or `PASSWORD_STORE_DIR` are not among them: they hold folders.
     """

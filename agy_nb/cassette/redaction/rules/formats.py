@@ -233,7 +233,7 @@ def _inserted(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _columns(text: str, lowered: str) -> Iterator[tuple[int, int]]:
-    """Columns of tables whose heading is a secret's name: CSV, TSV, Markdown."""
+    """Yield the cells of columns with a secret's name as heading: CSV, TSV, Markdown."""
     if not any(word in lowered for word in ("pass", "secret", "token", "key", "pwd")):
         return
     lines = text.splitlines(keepends=True)

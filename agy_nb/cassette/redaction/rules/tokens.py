@@ -164,7 +164,7 @@ def _is_body(body: str) -> bool:
 
 
 def _private_keys(text: str) -> Iterator[tuple[int, int]]:
-    """Each key with its first and last line. One walk: heads without an end cost nothing extra."""
+    """Yield each key with its first and last line, in one pass over the text."""
     heads = [match.span() for match in _PEM_HEAD.finditer(text)]
     for number, (start, body) in enumerate(heads):
         limit = heads[number + 1][0] if number + 1 < len(heads) else len(text)

@@ -85,12 +85,12 @@ _RANDOM = 0.28
 
 
 def is_placeholder(value: str) -> bool:
-    """Say whether a value only shows where one goes: `<password>`, `${TOKEN}`, `None`."""
+    """Return whether a value is a placeholder: `<password>`, `${TOKEN}`, `None`."""
     return len(value) < 4 or len(set(value)) < 3 or _PLACEHOLDER.fullmatch(value) is not None
 
 
 def is_random(value: str) -> bool:
-    """Say whether a value looks as if a machine had made it, in any context."""
+    """Return whether a value looks random in any context."""
     if len(value) < 8 or " " in value or is_placeholder(value):
         return False
     if IDENTIFIER.fullmatch(value) and (_SNAKE.fullmatch(value) or _CAMEL.fullmatch(value)):
@@ -106,7 +106,7 @@ def is_random(value: str) -> bool:
 
 
 def is_mixed(value: str) -> bool:
-    """Say whether a value has letters and digits or symbols, as a password that a person chose."""
+    """Return whether a value mixes letters with digits or symbols, like a chosen password."""
     if is_placeholder(value) or _PATH.fullmatch(value) or _NUMBER.fullmatch(value):
         return False
     letters = any(map(str.isalpha, value))
@@ -122,14 +122,14 @@ def is_mixed(value: str) -> bool:
 
 
 def is_prose(value: str) -> bool:
-    """Say whether a value is a sentence, a label or a piece of code, and not a secret."""
+    """Return whether a value is a sentence, a label or a piece of code, and not a secret."""
     if is_placeholder(value) or "://" in value or _STOP.search(value) or _CODE.search(value):
         return True
     return value.rstrip()[-1:] in ".:?," or value != value.strip() or "\n" in value
 
 
 def is_simple_password(value: str) -> bool:
-    """Say whether a value is a word with a number, as people choose them: `hunter2`."""
+    """Return whether a value is a word with a number, as people choose them: `hunter2`."""
     if len(value) < SHORTEST or value.lower() in _NUMBERED:
         return False
     if is_placeholder(value):
@@ -139,7 +139,7 @@ def is_simple_password(value: str) -> bool:
 
 
 def is_chosen(value: str) -> bool:
-    """Say whether a quoted value under a password's name is one, words included."""
+    """Return whether a quoted value under a password's name is a password; words may be."""
     if is_prose(value) or _PATH.fullmatch(value) or _HASHED.fullmatch(value):
         return False
     if is_mixed(value) or is_simple_password(value):
@@ -154,7 +154,7 @@ def is_chosen(value: str) -> bool:
 
 
 def is_learnable(value: str) -> bool:
-    """Say whether a value is looked for wherever it may turn up.
+    """Return whether a value is searched for everywhere.
 
     Short values and words are not: other texts have them, too.
     """
@@ -167,29 +167,29 @@ def is_learnable(value: str) -> bool:
 
 
 def is_sentence(value: str) -> bool:
-    """Say whether a value reads like a sentence, a piece of code or the name of a file."""
+    """Return whether a value reads like a sentence, a piece of code or the name of a file."""
     return bool(_STOP.search(value) or CALL.search(value) or _ABSOLUTE.fullmatch(value))
 
 
 def is_key_like(value: str) -> bool:
-    """Say whether the value of a variable with a vague name is a secret: no folder, no word."""
+    """Return whether the value of a variable with a vague name is a secret: no folder, no word."""
     if _ABSOLUTE.fullmatch(value) or not is_learnable(value):
         return False
     return is_random(value) or is_mixed(value) or "://" in value
 
 
 def is_name(value: str) -> bool:
-    """Say whether a value is a name as programs have them: `next_token`, `MAX-AGE`."""
+    """Return whether a value is a name as programs have them: `next_token`, `MAX-AGE`."""
     return _SNAKE.fullmatch(value) is not None
 
 
 def is_known_form(value: str) -> bool:
-    """Say whether a value is a digest, a path, a date or an address, which open nothing."""
+    """Return whether a value is a digest, a path, a date or an address, which open nothing."""
     return _PATH.fullmatch(value) is not None or is_digest_or_date(value)
 
 
 def is_digest_or_date(value: str) -> bool:
-    """Say whether a value is a digest, a version, a date or an address; keys may look like paths."""
+    """Return whether a value is a digest, version, date or address; keys may look like paths."""
     forms = (_HASHED, _NUMBER, _VERSION, _FINGERPRINT, _ADDRESS)
     return any(form.fullmatch(value) for form in forms)
 

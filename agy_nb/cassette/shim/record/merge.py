@@ -214,7 +214,7 @@ def _copy_for_others(cassette: Path, copy: Path) -> None:
 
 
 def _join_models(parts: list[Path], into: Path) -> None:
-    """Bring the interactions of several recordings together, one after the other.
+    """Concatenate the interactions of several recordings.
 
     Those of a single recording stay in its log, which `_revised` converts.
     """

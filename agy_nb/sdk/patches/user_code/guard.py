@@ -33,7 +33,7 @@ class UserCodeError(RuntimeError):
 
 
 def words_of(error: BaseException) -> str:
-    """Say what an error is, in words that can be sent.
+    """Describe an error in words that can be sent.
 
     Args:
         error: Of the user's code; its `__str__` may fail.
@@ -51,7 +51,7 @@ def words_of(error: BaseException) -> str:
 
 
 def sayable(error: Exception) -> Exception:
-    """Give the error itself where its words can be sent, otherwise one whose words can.
+    """Return the error if its words can be sent, otherwise one whose words can.
 
     Args:
         error: Of the user's code.
@@ -131,7 +131,7 @@ async def contained_wait(work: Awaitable[T]) -> T:
 
 
 def _is_raised_by_code(error: KeyboardInterrupt) -> bool:
-    """Say whether a `raise` statement raised an interrupt. Ctrl-C comes between instructions."""
+    """Return whether a `raise` statement raised an interrupt. Ctrl-C comes between instructions."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

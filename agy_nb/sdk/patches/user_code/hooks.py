@@ -88,7 +88,7 @@ def _contained(dispatch: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitab
 
 
 def _sendable(result: Any) -> Any:
-    """What a dispatch returns, each text and number in it one that the wire can hold."""
+    """Return the result of a dispatch, with texts and numbers that the wire can hold."""
     if isinstance(result, tuple):
         return tuple(_sendable(each) for each in result)
     if isinstance(result, str):

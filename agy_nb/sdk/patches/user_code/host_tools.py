@@ -160,7 +160,7 @@ def _with_words(result: types.ToolResult) -> types.ToolResult:
 
 
 def _exception_of(result: types.ToolResult) -> events.ToolException:
-    """What a tool raised, as a host note: on the wire are only its words."""
+    """Return the exception of a tool as a host note: the wire has only its words."""
     error: BaseException | None = result.exception
     if isinstance(error, RecordedToolError):
         return replace(error.note, call_id=result.id or "", at=now())

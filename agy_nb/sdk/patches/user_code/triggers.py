@@ -14,7 +14,7 @@ _log = logging.getLogger("agy_nb.runtime")
 
 
 def begin_turns_when_sent(connection: Any, processor: Any, on_activity: Callable[[], None]) -> None:
-    """Have a trigger begin a turn when it is sent, not when the harness says the first thing.
+    """Begin a trigger's turn when it is sent, not at the harness's first message.
 
     Args:
         connection: The SDK's.
