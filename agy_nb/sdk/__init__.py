@@ -1,4 +1,5 @@
-"""The one seam to google-antigravity: nothing else of ours imports it.
+"""The layer over google-antigravity, through which all agents run.
 
-`base` is the seam itself and imports nothing of the SDK; the rest stands behind it.
+`interfaces` is what other packages see of a session. It imports nothing of the SDK. The packages
+`cassette` and `testing` also import the SDK, on first use, for its types and configurations.
 """

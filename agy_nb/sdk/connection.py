@@ -312,8 +312,8 @@ class HarnessConnection:
                     except types.AntigravityCancelledError:
                         pass
                     except Exception:
-                        # Measured: after an HTTP 401 the SDK leaves a second error in its queue,
-                        # which the next turn would raise. Read past it. An error can come without a
+                        # An error can be left in the SDK's queue, as after an HTTP 401. Read past
+                        # it: the connection may still become idle. An error can come without a
                         # wait, so the loop gets a step: else the time-out could never fire.
                         await asyncio.sleep(0)
                         continue

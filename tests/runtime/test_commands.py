@@ -1,6 +1,7 @@
 """Each command and its reply, on the backend in memory."""
 
 import asyncio
+import inspect
 from typing import get_args
 
 import pytest
@@ -35,6 +36,14 @@ async def test_every_command_but_shutdown_has_one_handler():
         await runtime.create_agent({})
         members = set(get_args(get_args(c.Command)[0]))
         assert set(runtime._handlers.table) == members - {c.Shutdown}
+
+
+async def test_handler_of_a_query_cannot_wait():
+    async with runtime_with() as runtime:
+        await runtime.create_agent({})
+        for command, handler in runtime._handlers.table.items():
+            is_query = command.kind is c.Kind.QUERY
+            assert inspect.iscoroutinefunction(handler) is not is_query, command
 
 
 async def test_create_agent_gives_the_next_number():

@@ -1,7 +1,7 @@
 """Turns events into rows: pure and incremental, one event at a time.
 
 Rule 1: any split of the same events gives the same tables.
-Rule 2: only the protocol is known here; nothing of the runtime, nothing of pandas.
+Rule 2: events come from any source: nothing of the runtime is known here, and nothing of pandas.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Rule 1: an event is added to a list. Rows are built on access, or when the list is long.
 Rule 2: tables are bounded. Beyond `max_rows` a table drops its oldest half, with a row in
-`problems`. Rule 3: an error in this module is logged and stops the tables, never a turn.
+`problems`.
+Rule 3: an error in this module is logged and stops the tables, never a turn.
 """
 
 from __future__ import annotations

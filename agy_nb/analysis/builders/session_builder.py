@@ -5,7 +5,8 @@ one session has one set of tables. Open items (the running turn, its steps) are 
 outside the columns and written there by `sync`.
 
 Rule 1: the cost of an event does not depend on the number of earlier events.
-Rule 2: a row is never removed and its key never changes; only open rows are written again.
+Rule 2: an event never removes a row or changes its key; only open rows are written again. A
+complete recording may get other rows of model calls, from its HTTP requests.
 Rule 3: a clock that went back gives an unknown duration, never a negative one.
 """
 
