@@ -68,6 +68,8 @@ def in_cassette(function: Callable[..., Any], again: Callable[[], InUse]) -> Cal
 
     async def async_generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         async with again(), contextlib.aclosing(function(*args, **kwargs)) as items:
+            # Python has no `yield from` for async generators, so values and errors of the caller
+            # are passed on here. `GeneratorExit` goes to `aclosing`.
             step = partial(items.asend, None)
             while True:
                 try:

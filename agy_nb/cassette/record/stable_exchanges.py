@@ -93,6 +93,8 @@ def _request(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     if isinstance(body, str) and isinstance(old.get("body"), str):
         values = iter(found[2] for found in _OF_A_RUN.finditer(old["body"]))
         kept = _OF_A_RUN.sub(lambda found: found[1] + next(values, found[2]), body)
+        # Old values are paired with new ones by their order. If a request has more or fewer of them
+        # than before, a pair may be wrong, or a value may be a word of the user: the meaning tells.
         body = kept if canonical_body(kept) == canonical_body(body) else body
     headers = {
         name: _header(old["headers"].get(name), item) for name, item in new["headers"].items()

@@ -107,6 +107,8 @@ def _leaks(path: Path, redactor: Redactor) -> Iterator[Leak]:
 
 
 def _in_wire(path: Path, redactor: Redactor) -> Iterator[Leak]:
+    # `joined` delays the lines of a session and keeps their order. The frames as they were read
+    # wait here until their lines come.
     before: defaultdict[int, deque[tuple[int, Any]]] = defaultdict(deque)
 
     def noted() -> Iterator[WireRecord]:
@@ -193,7 +195,7 @@ def redact(path: Path, rules: Iterable[Rule], unmatched: set[str] | None = None)
     if next(_leaks(path, redactor), None) is None:
         _note_matched(redactor, unmatched)
         return header
-    redactor = Redactor(rules)
+    redactor = Redactor(rules)  # a new one, without the counts of the search
     whole = not is_partial(path, header)
     header = header_of(_clean_header(json.loads(header.encode()), redactor.text), str(path))
     writer = CassetteWriter(

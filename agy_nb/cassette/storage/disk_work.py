@@ -32,7 +32,7 @@ async def finished(work: Callable[[], None]) -> None:
     context = contextvars.copy_context()
     future = asyncio.get_running_loop().run_in_executor(None, context.run, work)
     cancelled: asyncio.CancelledError | None = None
-    while not future.done():
+    while not future.done():  # the task may be cancelled more than once
         try:
             with contextlib.suppress(Exception):  # `result` below raises it
                 await asyncio.shield(future)
