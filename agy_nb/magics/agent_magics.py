@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -107,6 +108,11 @@ class AgentMagics(Magics):
 async def _stop(rt: Runtime, number: int | None) -> None:
     from agy_nb.protocol.commands import Cancel
 
-    for agent_id in rt.agent_ids:
-        if number in (None, agent_id):
-            await rt.submit(Cancel(agent_id=agent_id))
+    # All at once: a turn may take seconds to end. An agent that ends in this time is not an error.
+    chosen = [each for each in rt.agent_ids if number in (None, each)]
+    cancels = [rt.submit(Cancel(agent_id=each)) for each in chosen]
+    for agent_id, found in zip(
+        chosen, await asyncio.gather(*cancels, return_exceptions=True), strict=True
+    ):
+        if isinstance(found, BaseException) and agent_id in rt.agent_ids:
+            raise found
