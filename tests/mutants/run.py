@@ -28,7 +28,10 @@ STAGES = [("quick", QUICK), ("whole", ["tests/properties"])]
 LIMIT_S = 300
 COPIED = [
     "agy_nb",
-    *(f"tests/{name}" for name in ("properties", "cassette", "runtime", "support", "conftest.py")),
+    *(
+        f"tests/{name}"
+        for name in ("properties", "cassette", "runtime", "support", "conftest.py", "processes.py")
+    ),
 ]
 
 
