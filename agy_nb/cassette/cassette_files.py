@@ -239,7 +239,7 @@ class CassetteFiles:
     def model_over(self) -> Iterator[None]:
         """Stop the model's proxy now, or after the end of the agents that outlive the block.
 
-        An agent that is still open after the block goes on with its real model. The proxy must
+        An agent that is still open after the block continues with its real model. The proxy must
         then stay, because the agent's harness knows no other address.
         """
         model = self.model

@@ -34,7 +34,7 @@ async def run_all(
 ) -> None:
     """Run the runs in their order.
 
-    An error of a run is a result, and the others go on. If the caller is cancelled, the running
+    An error of a run is a result, and the others continue. If the caller is cancelled, the running
     turns end, their agents stop, and the finished results stay.
 
     Args:

@@ -34,7 +34,7 @@ def compare_runs(
     """Run the same prompts with several configurations, and compare what they do.
 
     Each run is one turn of a fresh agent, which is shut down afterwards. `await` starts the runs.
-    An error of a run is a row of the table, and the other runs go on.
+    An error of a run is a row of the table, and the other runs continue.
 
     Args:
         prompts: The prompts. Each is a text, or a list of text and media.

@@ -171,7 +171,7 @@ class RunLog:
         return found
 
     def append(self, key: Key, result: RunResult) -> None:
-        """Write a finished run. An error of the disk is added to `problems`, and the runs go on.
+        """Write a finished run. An error of the disk is added to `problems`, and the runs continue.
 
         Args:
             key: What identifies the run.

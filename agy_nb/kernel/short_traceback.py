@@ -31,7 +31,7 @@ def turn_interrupted(blocking: Sequence[str] = ()) -> str:
     """Return the line about an interrupted turn.
 
     Args:
-        blocking: The names of the tools that go on, because Python cannot stop a thread.
+        blocking: The names of the tools that continue, because Python cannot stop a thread.
 
     Example:
         >>> from agy_nb.kernel.short_traceback import turn_interrupted

@@ -318,7 +318,7 @@ class Error(Event):
 
     Attributes:
         error: What.
-        fatal: Whether it ended the turn; otherwise the harness goes on by itself.
+        fatal: Whether it ended the turn; otherwise the harness continues by itself.
         refused_step: The step whose text counts no more once the harness goes on: it belongs to the
             try that went wrong. None where there is none.
         retry: Number of the retry that the harness begins, from 1. None if it does not retry.
@@ -449,7 +449,7 @@ class SessionConfigured(Event):
     Attributes:
         model: Name of the text model, None where the configuration names none.
         endpoint: What serves the model.
-        conversation_id: The conversation to go on with, None for a new one.
+        conversation_id: The conversation to continue with, None for a new one.
         host_tools: Names of the host functions.
         subagents: Models of the configured subagents by name; None for one that has the agent's.
         service_tier: Service tier that the agent asks for, None for the default.
@@ -471,7 +471,7 @@ class SessionConfigured(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class SessionOpened(Event):
-    """The harness opened a conversation, a new one or one that goes on.
+    """The harness opened a conversation, a new one or one that continues.
 
     Attributes:
         conversation_id: Its id, None where the harness names none.
@@ -557,7 +557,7 @@ class TurnsAbandoned(Event):
         turn_ids: The runtime's numbers of the abandoned turns, at least of the latest
             `MOST_ABANDONED`.
         branch: Number of the abandoned branch that the agent continues, None if it continues none.
-        turn: The turn of that branch after which it goes on; None without a branch.
+        turn: The turn of that branch after which it continues; None without a branch.
         restored_turn_ids: The runtime's numbers of the turns that are not abandoned any more.
 
     Example:

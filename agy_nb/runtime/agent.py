@@ -284,7 +284,7 @@ class Agent(AgentBranches):
         return stream
 
     async def cancel(self) -> None:
-        """Cancel the turn that runs, or that is next; the turns behind it go on."""
+        """Cancel the turn that runs, or that is next; the turns behind it continue."""
         await self._ask(c.Cancel(agent_id=self.id), r.Done)
 
     # -- waiting -----------------------------------------------------------------------------
@@ -492,7 +492,7 @@ class Agent(AgentBranches):
     ) -> Path:
         """Save the agent's session since its start as a cassette, for `use_cassette`.
 
-        The method waits for a running turn. Afterwards you can go on with the agent and save it
+        The method waits for a running turn. Afterwards you can continue with the agent and save it
         again. In a notebook you can save every agent; elsewhere its runtime needs
         `RuntimeConfig(keep_frames=True)`. The cassette does not hold the requests to the model, so
         it can be replayed with `seam="wire"` only.

@@ -262,7 +262,7 @@ class AgentState:
         self.begin(response, watches, observe)
 
     def leave_own_turn(self, response: Response) -> None:
-        """End a turn that the backend began, and go on with the prompt that waited, if any."""
+        """End a turn that the backend began, and continue with the prompt that waited, if any."""
         if self.own_turn is not response:
             return
         self.own_turn = None

@@ -284,7 +284,7 @@ class Handlers:
         )
 
     async def cancel(self, message: c.Cancel, _: object) -> r.Reply:
-        """Cancel the first turn in the queue; the turns behind it go on."""
+        """Cancel the first turn in the queue; the turns behind it continue."""
         first = self._agent(message).first
         if first is not None:
             await first.cancel()

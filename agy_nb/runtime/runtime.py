@@ -384,7 +384,7 @@ class Runtime:
         """Cancel the turns that a cell waits for, or all turns if the kernel is idle.
 
         An interrupt of a running cell means "stop this cell". Turns that other cells or widgets
-        started in the background go on. With no cell running, the user can only mean the turns.
+        started in the background continue. With no cell running, the user can only mean the turns.
         """
         if self._handlers is None:
             return

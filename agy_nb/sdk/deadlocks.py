@@ -29,7 +29,7 @@ class _UserCode:
         name: Its name for the user, such as "the tool 'x'".
         owner: The agent whose turn waits.
         task: The task that it runs in, None for a plain function in a thread.
-        over: Whether it has returned; tasks that it started may go on.
+        over: Whether it has returned; tasks that it started may continue.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """Where the cache is, who may read it, and which versions of the package share it.
 
 The cache is in the user's cache folder, not beside the recordings. A folder of recordings may come
-from anybody, and a cache in it could show other numbers than the recordings. It may also be
+from another person, and a cache in it could show other numbers than the recordings. It may also be
 read-only, or belong to a git repository.
 
 Rows hold arguments of tools and, with `text=True`, texts. So the folder has mode 0700, and a folder

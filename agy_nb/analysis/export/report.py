@@ -1,7 +1,7 @@
 """A report of sessions as one HTML page: totals, cost over time, outliers, tools and failures.
 
 The page needs no network and no script, has light and dark colours, and prints well. Names, models
-and messages may come from anybody: each text is escaped.
+and messages are not trusted: each text is escaped.
 """
 
 from __future__ import annotations

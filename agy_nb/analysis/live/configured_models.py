@@ -84,7 +84,7 @@ def default_model() -> str | None:
 
 
 def conversation_of_config(config: Any) -> str | None:
-    """Return the conversation that a configuration goes on with, None for a new one."""
+    """Return the conversation that a configuration continues with, None for a new one."""
     found = _get(config, "conversation_id")
     return str(found) if found else None
 

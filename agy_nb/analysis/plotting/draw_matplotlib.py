@@ -1,6 +1,6 @@
-"""Charts with Matplotlib.
+"""Draw charts with Matplotlib.
 
-Names are anybody's: a dollar in them begins no formula.
+Names are not trusted: a dollar sign in a name does not begin a formula.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ _DENY_THE_REST = {
 
 @dataclass(frozen=True, slots=True)
 class Restricted:
-    """A configuration that may come from anybody.
+    """A recorded configuration that may be untrusted.
 
     Attributes:
         config: The frame to send.

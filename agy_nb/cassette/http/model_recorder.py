@@ -170,7 +170,7 @@ class ModelRecorder:
             self._fewer.wait_for(lambda: not self._under_way, _ANSWERS_S)
 
     def detach(self) -> Callable[[], None]:
-        """Stop recording, but go on serving agents that outlive the recording.
+        """Stop recording, but keep serving agents that outlive the recording.
 
         Returns:
             A function that stops the proxy without blocking.

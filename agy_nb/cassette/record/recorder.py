@@ -83,7 +83,7 @@ class FrameRecorder:
             self._then()
 
     def stop(self) -> None:
-        """Take nothing more; sessions that are still open go on unrecorded."""
+        """Take nothing more; sessions that are still open continue unrecorded."""
         self._sink = None
 
 

@@ -51,7 +51,7 @@ class ReplayClock:
     """Measure the time of a replayed session, and call timers.
 
     Args:
-        has_next_prompt: Returns whether the recording goes on with a prompt of the client.
+        has_next_prompt: Returns whether the recording continues with a prompt of the client.
     """
 
     def __init__(self, has_next_prompt: Callable[[], bool] = lambda: False) -> None:

@@ -146,7 +146,7 @@ class CassetteSocket:
         """Leave the session if this frame is a first prompt that no free session begins with.
 
         Returns:
-            The machine of the session, which another agent can replay; None to go on.
+            The machine of the session, which another agent can replay; None to continue.
         """
         machine = self._machine
         if machine is None or self._error is not None or self._closed or not machine.at_start:
@@ -299,7 +299,7 @@ class CassetteSocket:
             clock.passed(elapsed - before)
 
     def _has_next_prompt(self) -> bool:
-        """Return whether the recording goes on with a prompt, here or in a new session."""
+        """Return whether the recording continues with a prompt, here or in a new session."""
         machine = self._machine
         if machine is None:
             return False

@@ -260,7 +260,7 @@ class SessionMatcher:
         )
 
     def _may_play(self, playing: _Playing, other: RecordedSession) -> bool:
-        """Return whether an agent that began with one session can go on with another."""
+        """Return whether an agent that began with one session can continue with another."""
         mine = playing.machine.session
         begin, there = self._beginnings[mine.number], self._beginnings[other.number]
         if not (begin == there or begin is None or there is None):

@@ -22,7 +22,7 @@ def loop_runs() -> bool:
 async def finished(work: Callable[[], None]) -> None:
     """Do disk work in a thread, and wait for its end even if this task is cancelled meanwhile.
 
-    A thread cannot be cancelled. Without the wait, it would go on after the caller has left.
+    A thread cannot be cancelled. Without the wait, it would continue after the caller has left.
 
     Raises:
         asyncio.CancelledError: The task was cancelled. The work has ended; its own error, if there

@@ -13,7 +13,7 @@ T = TypeVar("T")
 class WriteThread(Generic[T]):
     """Runs one function over all items of a queue, in a daemon thread.
 
-    After the function has failed, items are still taken and thrown away: a session goes on
+    After the function has failed, items are still taken and thrown away: a session continues
     although its recording does not.
 
     Args:

@@ -90,8 +90,8 @@ class AgentBranches(ABC):
     ) -> Agent:
         """Start another agent whose conversation begins with the turns of this one.
 
-        Both agents go on independently. Turns are counted from the beginning of the conversation,
-        also in forks of forks. A fork of an earlier turn needs a checkpoint, see
+        Both agents continue independently. Turns are counted from the beginning of the
+        conversation, also in forks of forks. A fork of an earlier turn needs a checkpoint, see
         `RuntimeConfig(checkpoints=...)`; the current state can always be forked. Without `turn`,
         the method waits for a running turn.
 

@@ -51,7 +51,7 @@ async def fork(
 
     The recorded turns run again on the real harness, with the recorded answers of the model and of
     your hooks, and the recorded results of your tools. No tool runs, and no model is asked. The
-    result is compared with the recording. Then the agent goes on live, with your model, tools and
+    result is compared with the recording. Then the agent continues live, with your model, tools and
     instructions. Those of the recording are not used. Marks that redaction has left in the
     recording stay marks. Paths in the recorded workspaces become paths in yours.
 
@@ -183,7 +183,7 @@ async def lacks_model(config: Any) -> bool:
 
 
 async def _must_name_a_model(config: Any) -> None:
-    """Check that a real model goes on with the conversation, unless the user chose another one.
+    """Check that a real model continues with the conversation, unless the user chose another one.
 
     Raises:
         InvalidConfigError: Only the echo model could answer.

@@ -62,7 +62,7 @@ class AnswerCounter:
     _answers: dict[str, _Answers] = field(default_factory=dict)
 
     def add(self, event: Event) -> AgyError | None:
-        """Count an event; return the error that ends the turn, None while it may go on."""
+        """Count an event; return the error that ends the turn, None while it may continue."""
         if not isinstance(event, Text | Thought | ToolCall | ToolResult | Error):
             return None
         answers = self._answers.setdefault(event.trajectory.id, _Answers())
@@ -150,7 +150,7 @@ class TurnBudget:
             event: Any event of the turn, of any trajectory.
 
         Returns:
-            The error that ends the turn, None while it may go on.
+            The error that ends the turn, None while it may continue.
         """
         if isinstance(event, Usage):
             return self._add_usage(event)

@@ -1,6 +1,6 @@
 """The events of one turn, and the readers and views that follow them.
 
-Rule 1: the turn goes on without readers, and an unused iterator costs nothing.
+Rule 1: the turn continues without readers, and an unused iterator costs nothing.
 Rule 2: an iterator never misses an event and never waits for another iterator.
 """
 

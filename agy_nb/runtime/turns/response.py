@@ -179,7 +179,7 @@ class Response:
 
         Args:
             watch: Called on the turn's event loop; it must not block. If it raises, it is not
-                called again, and the turn goes on.
+                called again, and the turn continues.
 
         Returns:
             A function that stops the calls; it may be called twice.

@@ -35,7 +35,7 @@ if hasattr(os, "register_at_fork"):
 async def run_in_new_thread(work: Callable[..., T], *args: Any) -> T:
     """Run a function that may wait for a person, in a new daemon thread.
 
-    If the caller is cancelled, the function goes on.
+    If the caller is cancelled, the function continues.
 
     Args:
         work: A plain function.

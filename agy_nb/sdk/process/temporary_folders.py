@@ -77,7 +77,7 @@ def _remove_leftovers() -> None:
 
 
 def _lock(fd: int) -> bool:
-    """Lock an open file for as long as it is open; tells whether that was possible."""
+    """Lock an open file for as long as it is open; return whether that was possible."""
     if sys.platform == "win32":
         return False
     import fcntl

@@ -1,4 +1,4 @@
-"""What the SDK knows about a conversation that goes on in one harness after the other."""
+"""What the SDK knows about a conversation that continues in one harness after the other."""
 
 from __future__ import annotations
 

@@ -299,7 +299,7 @@ class Continuation:
             await asyncio.wait(work)
 
     def close(self) -> None:
-        """Close the chats. Their agents go on while code refers to them."""
+        """Close the chats. Their agents continue while code refers to them."""
         self._stop()
         for panel in self.panels:
             panel.close()

@@ -66,7 +66,7 @@ class McpResults:
             self.early.setdefault(tool, deque()).append(result)
 
     def give_up(self, trajectory_id: str | None = None) -> Iterator[ToolResult]:
-        """Yield the calls whose result has not come, as the agent goes on without it.
+        """Yield the calls whose result has not come, as the agent continues without it.
 
         Args:
             trajectory_id: The trajectory; all of them if it is None.

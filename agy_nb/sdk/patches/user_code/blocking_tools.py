@@ -1,4 +1,4 @@
-"""Name the plain functions that go on in their threads when a turn is interrupted.
+"""Name the plain functions that continue in their threads when a turn is interrupted.
 
 Python cannot stop a thread, so only `async def` tools end with their turn.
 """
