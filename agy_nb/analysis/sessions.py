@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from agy_nb.analysis.cache.parts import Assembly, Piece
-from agy_nb.analysis.cache.recorded_tables import RecordedTables, cache_of, cached, uncached
+from agy_nb.analysis.cache.parts import Piece
+from agy_nb.analysis.cache.recorded_tables import RecordedTables, cache_of, cached
 from agy_nb.analysis.label_columns import with_recorded_labels
 from agy_nb.analysis.metrics.cost import Prices
 from agy_nb.analysis.read.discovery import RecordingPath, SearchProblem
@@ -130,18 +130,3 @@ def own_copy(table: pd.DataFrame) -> pd.DataFrame:
     # From pandas 3 on, a copy is made on the first write. Before, copy here.
     lazy = int(pd.__version__.partition(".")[0]) >= 3  # noqa: PLR2004
     return table.copy(deep=not lazy)
-
-
-def read_frames(
-    recordings: Iterable[RecordingPath],
-    *,
-    problems: Iterable[SearchProblem] = (),
-    chunks: bool = False,
-    text: bool = False,
-    model_requests: bool = True,
-) -> dict[str, pd.DataFrame]:
-    """Read every table of some recordings, without a cache."""
-    read = tuple(recordings)
-    options = {"chunks": chunks, "text": text, "model_requests": model_requests}
-    whole = Assembly(read, uncached(read, options), tuple(problems))
-    return {name: whole.frame(name) for name in TABLES}

@@ -15,15 +15,16 @@ TURNS, STEPS = 250, 1000
 READ = """
 import json, resource, sys
 import numpy, pandas, pyarrow
-from agy_nb.analysis.read.discovery import find_recordings
-from agy_nb.analysis.sessions import read_frames
+from agy_nb.analysis.loading import load
+from agy_nb.analysis.schema import TABLES
 
 def most():
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 before = most()
-tables = read_frames(find_recordings(sys.argv[1]))
+sessions = load(sys.argv[1], cache=False)
+tables = {name: sessions.frame(name) for name in TABLES}
 peak = most() - before
 print(json.dumps({
     "peak": peak,

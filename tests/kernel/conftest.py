@@ -148,6 +148,13 @@ class Driver(Views):
         data = {"method": "update", "state": {"value": value}, "buffer_paths": []}
         return self.comm(comm_id, data)
 
+    def queue(self, code: str) -> str:
+        """Send a cell, and wait until the kernel has it in its queue behind the one that runs."""
+        cell = self.send(code)
+        # On the same way as the cell, and answered at once while one runs.
+        self.wait("shell", "kernel_info_reply", self.client.kernel_info())
+        return cell
+
     def do_input(self, text: str) -> None:
         self.client.input(text)
 

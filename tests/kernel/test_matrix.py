@@ -163,7 +163,7 @@ def test_interrupt_cancels_an_awaiting_cell(kernel):
     cell, _ = start_turn(
         kernel, "await", before="heard = []\nforget = K.current_host().on_interrupt(heard.append)"
     )
-    queued = kernel.send("print('no')")
+    queued = kernel.queue("print('no')")
     kernel.interrupt()
     assert kernel.reply(cell, patience=2)["ename"] in {"CancelledError", "KeyboardInterrupt"}
     assert kernel.reply(queued)["status"] == "aborted"
@@ -177,7 +177,7 @@ def test_interrupt_cancels_a_blocking_cell(kernel):
         before="heard = []\nforget = K.current_host().on_interrupt(heard.append)\n"
         "tasks = len(asyncio.all_tasks(K.main_loop()))",
     )
-    queued = kernel.send("print('no')")
+    queued = kernel.queue("print('no')")
     kernel.interrupt()
     assert kernel.reply(cell, patience=2)["ename"] == "KeyboardInterrupt"
     assert kernel.reply(queued)["status"] == "aborted"

@@ -100,11 +100,6 @@ def search(where: Any) -> Found:
     return Found(tuple(recordings), tuple(links))
 
 
-def find_recordings(where: Any) -> tuple[RecordingPath, ...]:
-    """Find the recordings of a path, a pattern or a list of these; see `search`."""
-    return search(where).recordings
-
-
 def _paths(where: Any, problems: list[SearchProblem]) -> Iterator[tuple[Path, Path]]:
     """Yield each recording with the folder to which its name is relative."""
     if not isinstance(where, str | Path):

@@ -131,7 +131,7 @@ class AgentBranches(ABC):
             ['My name is Ada']
         """
         self._must_be_started()
-        turn, branch = number_or_none("turn", turn), number_or_none("branch", branch)
+        turn = number_or_none("turn", turn)
         if workspace not in ("share", "copy"):
             msg = f"workspace must be 'share' or 'copy', got {workspace!r}"
             raise InvalidInputError(msg, field="workspace")
@@ -192,7 +192,6 @@ class AgentBranches(ABC):
         if number is None:
             msg = "turn must be a whole number, got None; use -1 for the last turn"
             raise InvalidInputError(msg, field="turn")
-        branch = number_or_none("branch", branch)
         await self.runtime.submit(c.Rewind(agent_id=self.id, turn=number, branch=branch))
 
     @property

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from agy_nb.analysis.loading import load
-from agy_nb.analysis.read.discovery import find_recordings
+from agy_nb.analysis.read.discovery import search
 from agy_nb.analysis.read.from_cassette import read_file
 from agy_nb.analysis.schema import TABLES
 from agy_nb.errors import InvalidInputError
@@ -318,9 +318,9 @@ def test_two_of_one_name_are_told_apart(tmp_path):
 def test_names_below_a_folder_are_paths(tmp_path):
     for place in ("a", "b"):
         save(tmp_path / place / "same", two_calls())
-    found = [recording.name for recording in find_recordings(tmp_path)]
+    found = [recording.name for recording in search(tmp_path).recordings]
     assert found == ["a/same", "b/same"]
-    assert [r.name for r in find_recordings(str(tmp_path / "*"))] == ["same", "same"]
+    assert [r.name for r in search(str(tmp_path / "*")).recordings] == ["same", "same"]
 
 
 @pytest.mark.parametrize("pattern", ["**", "*", "*/*", "**/*.jsonl", "*/wire.jsonl"])

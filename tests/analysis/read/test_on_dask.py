@@ -15,7 +15,7 @@ from agy_nb.analysis.cache import segments
 from agy_nb.analysis.errors import MissingExtraError
 from agy_nb.analysis.metrics.usage_columns import USAGE_KEYS
 from agy_nb.analysis.read import dask_parts, on_dask
-from agy_nb.analysis.read.discovery import RecordingPath, find_recordings
+from agy_nb.analysis.read.discovery import RecordingPath, search
 from agy_nb.analysis.read.on_dask import DaskSessions, parts_of
 from agy_nb.analysis.schema import TABLES
 from agy_nb.errors import InvalidInputError
@@ -56,7 +56,7 @@ def here(folder):
 
 def in_parts(folder, cache):
     """The sessions in several parts."""
-    recordings = tuple(find_recordings(folder))
+    recordings = search(folder).recordings
     sessions = DaskSessions(recordings, part_bytes=5000, prices=OWN, cache=cache)
     assert 3 < len(sessions.parts) < len(recordings)
     return sessions
@@ -169,7 +169,7 @@ def test_a_long_recording_has_several_partitions(tmp_path, cluster, monkeypatch)
     for number in range(200):
         wire.step(number, text="word")
     save(tmp_path / "long", wire.usage(prompt=1, answer=1).idle().end())
-    recordings = find_recordings(tmp_path)
+    recordings = search(tmp_path).recordings
     monkeypatch.setattr(dask_parts, "ROW_GROUP", 60)
     monkeypatch.setattr(segments, "ROW_GROUP", 60)
     sessions = DaskSessions(recordings, cache=False)

@@ -73,8 +73,6 @@ async def test_a_turn_may_be_a_number_of_a_table_and_nothing_else_but_a_number()
             for attempt in (agent.fork, agent.rewind):
                 with pytest.raises(agy.errors.InvalidInputError, match="turn must be a whole"):
                     await attempt(wrong)
-                with pytest.raises(agy.errors.InvalidInputError, match="branch must be a whole"):
-                    await attempt(1, branch=wrong)
         with pytest.raises(agy.errors.InvalidInputError, match="got None; use -1"):
             await agent.rewind(None)
 
