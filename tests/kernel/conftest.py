@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -82,6 +83,12 @@ class Turn:
 """
 
 
+STACKS_ON_SIGNAL = """
+import faulthandler as _faulthandler, signal as _signal
+_faulthandler.register(_signal.SIGUSR1, open({!r}, "w"))
+"""
+
+
 class Driver(Views):
     """A kernel, and the messages that came from it."""
 
@@ -89,6 +96,7 @@ class Driver(Views):
 
     def __init__(self, python: Path, workdir: Path, prelude: str = "") -> None:
         self.log_file = (workdir / "kernel.log").open("ab")
+        self.stacks = workdir / "stacks.txt"
         for attempt in range(3):
             try:
                 self.start(python, workdir)
@@ -102,7 +110,7 @@ class Driver(Views):
                     raise
         self.seen: list[tuple[str, dict]] = []
         try:
-            self.do(prelude + PRELUDE)
+            self.do(prelude + PRELUDE + STACKS_ON_SIGNAL.format(str(self.stacks)))
         except BaseException:  # also pytest's own
             self.close()
             raise
@@ -194,7 +202,26 @@ class Driver(Views):
                     for name, m in self.seen
                     if m["parent_header"].get("msg_id") == parent
                 ]
-                pytest.fail(f"no {msg_type} {content} within {patience} s; heard {heard}")
+                pytest.fail(
+                    f"no {msg_type} {content} within {patience} s; heard {heard}\n"
+                    f"{self.where_it_is()}"
+                )
+
+    def where_it_is(self) -> str:
+        """Say what the kernel's threads do, for the report of a kernel that does not answer."""
+        provisioner = self.manager.provisioner
+        pid = getattr(provisioner, "pid", None)
+        if pid is None or getattr(provisioner, "process", None) is None:
+            return "the kernel was not started"
+        if (code := provisioner.process.poll()) is not None:
+            return f"the kernel has ended with code {code}"
+        if not self.stacks.exists():
+            return "the kernel still starts"
+        os.kill(pid, signal.SIGUSR1)
+        deadline = time.monotonic() + 2
+        while not self.stacks.stat().st_size and time.monotonic() < deadline:
+            self.receive(0.05)
+        return self.stacks.read_text(encoding="utf-8")
 
     def receive(self, patience: float) -> bool:
         """Take in what has come, waiting for at least one message; false if none came."""
