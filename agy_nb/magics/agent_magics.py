@@ -110,9 +110,8 @@ async def _stop(rt: Runtime, number: int | None) -> None:
 
     # All at once: a turn may take seconds to end. An agent that ends in this time is not an error.
     chosen = [each for each in rt.agent_ids if number in (None, each)]
-    cancels = [rt.submit(Cancel(agent_id=each)) for each in chosen]
-    for agent_id, found in zip(
-        chosen, await asyncio.gather(*cancels, return_exceptions=True), strict=True
-    ):
+    cancels = (rt.submit(Cancel(agent_id=each)) for each in chosen)
+    results = await asyncio.gather(*cancels, return_exceptions=True)
+    for agent_id, found in zip(chosen, results, strict=True):
         if isinstance(found, BaseException) and agent_id in rt.agent_ids:
             raise found

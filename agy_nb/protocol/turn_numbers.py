@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-from typing import SupportsIndex
 
 from agy_nb.errors import InvalidInputError
 from agy_nb.protocol.amounts import counted
@@ -12,11 +11,15 @@ from agy_nb.protocol.amounts import counted
 def whole_number(value: object) -> int | None:
     """Return a whole number as Python's own, None if the value is not one.
 
-    Numbers of numpy are whole numbers too: those of a DataFrame are. Truth values are not.
+    NumPy's whole numbers count too, because those of a DataFrame are NumPy's. Truth values and
+    arrays of several numbers do not.
     """
-    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+    if isinstance(value, bool):
         return None
-    return operator.index(value)
+    try:
+        return operator.index(value)  # type: ignore[arg-type]  # else the TypeError
+    except TypeError:
+        return None
 
 
 def number_or_none(name: str, value: object) -> int | None:

@@ -375,8 +375,8 @@ class EventTables:
         if event.call_id and agent.has_tool(event.call_id):  # a subagent's runs already
             agent.tool_about(event.call_id, approval_id=event.approval_id)
         else:
-            # The harness asks before it announces the call, so there is no row yet. The next calls
-            # of that tool take these decisions, in their order.
+            # The harness asks for approval before it announces the call, so the call has no row
+            # yet. The next calls of that tool take these decisions in order.
             key = (thread.id, event.tool)
             self._decided.setdefault(key, deque()).append(event.approval_id)
 

@@ -71,7 +71,7 @@ def read_part(recordings: Sequence[RecordingPath], options: Mapping[str, Any]) -
     """
     import numpy as np
 
-    rows = _Rows()
+    rows = _PartRows()
     ids: list[str] = []
     paths: list[str] = []
     ends: dict[str, list[int]] = {name: [0] for name in TABLES}
@@ -104,7 +104,7 @@ def _read(
     return str(sessions.tail(row)[0]["session_id"]), str(path)
 
 
-class _Rows:
+class _PartRows:
     """Rows that were read. Those since the last `seal` become typed arrays on first use.
 
     A load of a few recordings mostly answers one question from two or three tables, and to build

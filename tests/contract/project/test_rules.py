@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.test_layers import imports_of
+
 PACKAGE = Path(__file__).parents[3] / "agy_nb"
 NETWORK = {"socket", "ssl", "http", "urllib.request", "h11", "aiohttp", "httpx", "requests"}
 
@@ -25,19 +27,9 @@ MAY_NOT_IMPORT = {
 
 
 def imported(file: Path) -> set[str]:
-    """Return the dotted names that a module imports anywhere, with their packages."""
-    found = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names = [each.name for each in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            names = [f"{node.module}.{each.name}" for each in node.names]
-        else:
-            continue
-        for name in names:
-            parts = name.split(".")
-            found |= {".".join(parts[:length]) for length in range(1, len(parts) + 1)}
-    return found
+    """Return the full names of what a module imports, and of the packages around them."""
+    names = (each.target.split(".") for each in imports_of(file))
+    return {".".join(parts[:length]) for parts in names for length in range(1, len(parts) + 1)}
 
 
 @pytest.mark.parametrize("pattern", MAY_NOT_IMPORT)
